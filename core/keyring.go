@@ -1,0 +1,96 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// A Keyring is the set of keys a bank opens headers with, of one or several
+// suites. It does not change and is safe for concurrent use, one Scratch to each
+// goroutine. It prints as "redacted".
+type Keyring struct {
+	keys []*PrivateKey // few: a linear search is faster than a map
+}
+
+// NewKeyring returns a keyring of keys, at least one, each given once.
+func NewKeyring(keys ...*PrivateKey) (*Keyring, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("core: a keyring needs at least one key")
+	}
+	r := new(Keyring)
+	for i, k := range keys {
+		if k == nil {
+			return nil, fmt.Errorf("core: key %d of the keyring is nil", i)
+		}
+		if r.find(k.public.suite, k.public.id) != nil {
+			return nil, fmt.Errorf("core: key %v of suite %v is in the keyring twice", k.public.id, k.public.suite)
+		}
+		r.keys = append(r.keys, k)
+	}
+	return r, nil
+}
+
+func (r *Keyring) find(s Suite, id KeyID) *PrivateKey {
+	for _, k := range r.keys {
+		if k.public.suite == s && k.public.id == id {
+			return k
+		}
+	}
+	return nil
+}
+
+// Public returns the public halves in the order the keys were given.
+func (r *Keyring) Public() []*PublicKey {
+	out := make([]*PublicKey, len(r.keys))
+	for i, k := range r.keys {
+		out[i] = k.public
+	}
+	return out
+}
+
+// OpenHeaders opens a batch of records, which may mix keys and suites. For each
+// record i it sets ok[i] and out[i]; if the record is malformed, names a key that
+// is not in r, or does not open, ok[i] is false and out[i] zero. A bad record does
+// not affect its neighbours. records, out and ok must have one length, else
+// OpenHeaders panics.
+func (r *Keyring) OpenHeaders(s *Scratch, records [][]byte, out []Secrets, ok []bool) {
+	if len(out) != len(records) || len(ok) != len(records) {
+		panic(fmt.Sprintf("core: OpenHeaders: %d records, %d out, %d ok", len(records), len(out), len(ok)))
+	}
+	for i, record := range records {
+		ok[i] = r.open(s, record, &out[i])
+	}
+}
+
+// OpenHeader opens one record into out. Every failure is ErrOpen, with out zero.
+func (r *Keyring) OpenHeader(s *Scratch, record []byte, out *Secrets) error {
+	if !r.open(s, record, out) {
+		return ErrOpen
+	}
+	return nil
+}
+
+func (r *Keyring) open(s *Scratch, record []byte, out *Secrets) bool {
+	*out = Secrets{}
+	suite, id, err := checkRecord(record)
+	if err != nil {
+		return false
+	}
+	k := r.find(suite, id)
+	if k == nil {
+		return false
+	}
+	ok := k.open.openHeader(s, record[:BoundLen], record[BoundLen:])
+	if ok {
+		out.get(&s.plain)
+	}
+	clear(s.plain[:])
+	return ok
+}
+
+// Format implements fmt.Formatter: it prints "redacted".
+func (Keyring) Format(f fmt.State, _ rune) { formatRedacted(f) }
+
+// LogValue implements slog.LogValuer: it logs "redacted".
+func (Keyring) LogValue() slog.Value { return logRedacted() }

@@ -1,0 +1,45 @@
+package core
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+)
+
+const macInfo = "ecoin/v1 mac"
+
+// computeTag sets s.tag to the MAC of authenticated, every byte of a message
+// before its tag. The caller clears s.tag if the message turns out to be forged.
+//
+//	K   = HKDF-Expand-SHA256(coin, "ecoin/v1 mac" | suite | kind | request IV, 32)
+//	tag = HMAC-SHA256(K, authenticated)
+//
+// 32 bytes are one block of HKDF-Expand (RFC 5869 section 2.3), a single HMAC of
+// info | 0x01. It is written out because crypto/hkdf takes info as a string, which
+// would leave a copy of the IV that cannot be cleared.
+func (s *Scratch) computeTag(suite Suite, kind byte, sec *Secrets, authenticated []byte) {
+	info := append(s.info[:0], macInfo...)
+	info = append(info, byte(suite), kind)
+	info = append(info, sec.IV[:]...)
+	info = append(info, 1)
+
+	h := hmac.New(sha256.New, sec.Coin[:])
+	h.Write(info)
+	h.Sum(s.macKey[:0])
+	clear(s.info[:])
+
+	h = hmac.New(sha256.New, s.macKey[:])
+	h.Write(authenticated)
+	h.Sum(s.tag[:0])
+	clear(s.macKey[:])
+}
+
+// verifyTag reports, in constant time, whether msg ends in the right tag. msg is
+// at least TagLen bytes.
+func (s *Scratch) verifyTag(suite Suite, kind byte, sec *Secrets, msg []byte) bool {
+	n := len(msg) - TagLen
+	s.computeTag(suite, kind, sec, msg[:n])
+	ok := subtle.ConstantTimeCompare(s.tag[:], msg[n:]) == 1
+	clear(s.tag[:]) // the right tag of a forged message would make it a good one
+	return ok
+}

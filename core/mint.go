@@ -1,0 +1,101 @@
+package core
+
+import (
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"golang.org/x/crypto/chacha20"
+)
+
+// A Mint makes a bank's coins and their fingerprints. It is safe for concurrent
+// use and prints as "redacted". The two keys are the bank's deepest secrets: with
+// the issue key and a salt anybody makes the coins of that withdrawal, and without
+// the fingerprint key a ledger cannot be matched with coins.
+type Mint struct {
+	issueKey    [32]byte
+	fingerprint cipher.Block // AES-256 under the fingerprint key
+}
+
+// NewMint returns a mint of the two keys, which it copies.
+func NewMint(issueKey, fingerprintKey *[32]byte) *Mint {
+	return &Mint{issueKey: *issueKey, fingerprint: newAES(fingerprintKey[:])}
+}
+
+// Fingerprint returns the AES-256-CBC-MAC of c, with a zero IV. On input of fixed
+// length, here two blocks, CBC-MAC is a PRF (Bellare, Kilian, Rogaway, JCSS 2000).
+func (m *Mint) Fingerprint(c *Coin) Fingerprint {
+	var f Fingerprint
+	m.setFingerprint(&f, c)
+	return f
+}
+
+func (m *Mint) setFingerprint(f *Fingerprint, c *Coin) {
+	m.fingerprint.Encrypt(f[:], c[:16])
+	subtle.XORBytes(f[:], f[:], c[16:])
+	m.fingerprint.Encrypt(f[:], f[:])
+}
+
+// AppendCoins appends the first n coins of the withdrawal with this salt: 32 bytes
+// each of the ChaCha20 keystream (RFC 8439, nonce and counter zero) under
+// HMAC-SHA256(issue key, salt). The same salt gives the same coins, and a smaller
+// n a beginning of them. A negative n panics.
+func (m *Mint) AppendCoins(dst []Coin, salt *Salt, n int) []Coin {
+	checkCount(n)
+	start := len(dst)
+	dst = slices.Grow(dst, n)[:start+n]
+	stream := m.stream(salt)
+	for i := start; i < len(dst); i++ {
+		dst[i] = Coin{}
+		stream.XORKeyStream(dst[i][:], dst[i][:])
+	}
+	return dst
+}
+
+// AppendFingerprints appends the fingerprints of the coins that AppendCoins gives
+// for the same salt and n, without keeping the coins. A negative n panics.
+func (m *Mint) AppendFingerprints(dst []Fingerprint, salt *Salt, n int) []Fingerprint {
+	checkCount(n)
+	start := len(dst)
+	dst = slices.Grow(dst, n)[:start+n]
+	stream := m.stream(salt)
+	var c Coin
+	for i := start; i < len(dst); i++ {
+		c = Coin{}
+		stream.XORKeyStream(c[:], c[:])
+		m.setFingerprint(&dst[i], &c)
+	}
+	clear(c[:])
+	return dst
+}
+
+func checkCount(n int) {
+	if n < 0 {
+		panic(fmt.Sprintf("core: mint of %d coins", n))
+	}
+}
+
+// stream returns the keystream of a withdrawal. One salt serves one withdrawal,
+// so the nonce need not vary.
+func (m *Mint) stream(salt *Salt) *chacha20.Cipher {
+	h := hmac.New(sha256.New, m.issueKey[:])
+	h.Write(salt[:])
+	var key [chacha20.KeySize]byte
+	var nonce [chacha20.NonceSize]byte
+	c, err := chacha20.NewUnauthenticatedCipher(h.Sum(key[:0]), nonce[:])
+	clear(key[:])
+	if err != nil {
+		panic("core: " + err.Error()) // the only errors are wrong lengths
+	}
+	return c
+}
+
+// Format implements fmt.Formatter: it prints "redacted".
+func (Mint) Format(f fmt.State, _ rune) { formatRedacted(f) }
+
+// LogValue implements slog.LogValuer: it logs "redacted".
+func (Mint) LogValue() slog.Value { return logRedacted() }

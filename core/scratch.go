@@ -1,0 +1,27 @@
+package core
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+)
+
+// Scratch is working memory that a caller lends to the functions of this package.
+// Its zero value is ready. One goroutine may use it at a time. Every function
+// clears the secrets it put there before it returns; Wipe clears the rest.
+type Scratch struct {
+	plain  [secretsLen]byte                       // header plaintext
+	label  [len(headerInfo) + BoundLen]byte       // OAEP label; not secret
+	info   [len(macInfo) + 2 + len(IV{}) + 1]byte // HKDF-Expand input of the MAC key
+	macKey [sha256.Size]byte
+	tag    [TagLen]byte
+}
+
+// Wipe clears s.
+func (s *Scratch) Wipe() { *s = Scratch{} }
+
+// Format implements fmt.Formatter: it prints "redacted".
+func (Scratch) Format(f fmt.State, _ rune) { formatRedacted(f) }
+
+// LogValue implements slog.LogValuer: it logs "redacted".
+func (Scratch) LogValue() slog.Value { return logRedacted() }
