@@ -1,0 +1,99 @@
+package wire
+
+import "time"
+
+// Paths of the admin API: JSON over HTTP on the bank's Unix socket. Whoever may
+// connect to the socket is the operator; errors are problem JSON.
+//
+// Behind [AdminPathAccounts] follow "/{idOrName}" and one of the two actions.
+const (
+	AdminPathAccounts   = "/admin/accounts"   // POST AddAccount -> AdminAccount; GET -> AdminAccounts
+	AdminPathAudit      = "/admin/audit"      // POST -> Audit
+	AdminPathCheckpoint = "/admin/checkpoint" // POST Checkpoint -> {}
+	AdminPathStats      = "/admin/stats"      // GET -> Stats
+
+	AdminActionRemove = "remove" // POST -> RemovedAccount
+	AdminActionCredit = "credit" // POST Credit -> AdminAccount
+)
+
+// AddAccount asks for a new account in the truststore.
+type AddAccount struct {
+	Name   string `json:"name"`
+	Role   string `json:"role"`   // "collector" or "analyst"
+	Pin    string `json:"pin"`    // SHA-256 of the key's SubjectPublicKeyInfo, 64 hexadecimal digits
+	Credit int64  `json:"credit"` // first grant, may be 0
+}
+
+// Credit asks for a grant; a negative amount is a payout.
+type Credit struct {
+	Amount int64 `json:"amount"`
+}
+
+// Checkpoint asks for a copy of the ledger in a new folder.
+type Checkpoint struct {
+	Dir string `json:"dir"` // absolute path that does not exist yet
+}
+
+// AdminAccount is an account as its bank's operator sees it.
+type AdminAccount struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Role     string    `json:"role"`
+	Pin      string    `json:"pin"`
+	Removed  bool      `json:"removed"`
+	Created  time.Time `json:"created"`
+	Balance  int64     `json:"balance"`
+	Granted  int64     `json:"granted"`
+	Issued   int64     `json:"issued"`
+	Redeemed int64     `json:"redeemed"`
+	Returned int64     `json:"returned"`
+	Refunded int64     `json:"refunded"`
+}
+
+// AdminAccounts is the truststore.
+type AdminAccounts struct {
+	Accounts []AdminAccount `json:"accounts"`
+}
+
+// RemovedAccount is an account just removed.
+type RemovedAccount struct {
+	AdminAccount
+	ConnectionsClosed int `json:"connections_closed"` // live connections of its key that were cut
+}
+
+// Audit is the outcome of a full scan of the ledger. Its amounts obey
+// granted = balances + live + returned + pending when OK is true.
+type Audit struct {
+	OK       bool     `json:"ok"`
+	Problems []string `json:"problems"` // what is wrong; empty when OK
+	Accounts int64    `json:"accounts"` // number of accounts, removed ones too
+	Live     int64    `json:"live"`     // coins that can be redeemed
+	Returned int64    `json:"returned"` // coins returned and not yet refunded
+	Pending  int64    `json:"pending"`  // coins of withdrawals that are under way
+	Granted  int64    `json:"granted"`
+	Balances int64    `json:"balances"`
+	Issued   int64    `json:"issued"`
+	Redeemed int64    `json:"redeemed"`
+	Refunded int64    `json:"refunded"`
+}
+
+// Stats are the bank's running counters, cheap to read. Coins count since the
+// ledger was created, events since the bank was started.
+type Stats struct {
+	Live     int64 `json:"live"`     // coins that can be redeemed now
+	Issued   int64 `json:"issued"`   // coins
+	Redeemed int64 `json:"redeemed"` // coins
+	Returned int64 `json:"returned"` // coins, refunded since or not
+	Refunded int64 `json:"refunded"` // coins
+
+	Retries      int64 `json:"retries"`       // redeems answered "redeemed before"
+	DoubleSpends int64 `json:"double_spends"` // redeems answered "already redeemed"
+	NotLive      int64 `json:"not_live"`      // coins answered "not live"
+	Temporary    int64 `json:"temporary"`     // coins answered "temporary failure"
+	Overloads    int64 `json:"overloads"`     // calls refused because too much was waiting
+	LowDisk      int64 `json:"low_disk"`      // withdrawals refused because the disk is nearly full
+
+	Queued      int64 `json:"queued"`      // coins waiting or being committed now
+	DiskBytes   int64 `json:"disk_bytes"`  // bytes the ledger occupies now
+	Connections int64 `json:"connections"` // open client connections now
+}
