@@ -15,6 +15,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -66,7 +67,7 @@ func (o *Options) setDefaults() error {
 	if o.Wallet == nil || o.Bank == nil {
 		return errors.New("collector: wallet and bank are required")
 	}
-	setDefault(&o.Suite, core.SuiteX25519)
+	o.Suite = cmp.Or(o.Suite, core.SuiteX25519)
 	if o.Key != nil {
 		o.Suite = o.Key.Suite()
 	}
@@ -82,10 +83,10 @@ func (o *Options) setDefaults() error {
 	if o.Low < 0 || o.KeyRefresh < 0 || o.Timeout < 0 || o.MaxRequest < 0 || o.MaxReply < 0 {
 		return errors.New("collector: limits and times must not be negative; 0 is the default")
 	}
-	setDefault(&o.KeyRefresh, 10*time.Minute)
-	setDefault(&o.Timeout, 40*time.Second)
-	setDefault(&o.MaxRequest, 1<<20)
-	setDefault(&o.MaxReply, 1<<20)
+	o.KeyRefresh = cmp.Or(o.KeyRefresh, 10*time.Minute)
+	o.Timeout = cmp.Or(o.Timeout, 40*time.Second)
+	o.MaxRequest = cmp.Or(o.MaxRequest, 1<<20)
+	o.MaxReply = cmp.Or(o.MaxReply, 1<<20)
 	if least := requestLen(o.Suite, 1+core.MaxNameLen+1); o.MaxRequest < least {
 		return fmt.Errorf("collector: requests of at most %d bytes: the smallest need %d", o.MaxRequest, least)
 	}
@@ -95,12 +96,6 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-func setDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
 
 // A Collector runs operations. Its methods may be called concurrently.
 type Collector struct {

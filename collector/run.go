@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,9 +112,9 @@ func (o *RunOptions) setDefaults() error {
 	if o.Parallel < 0 || o.Parallel > maxWorkers || o.Count < 0 || o.Interval < 0 || o.Grace < 0 || o.MaxPause < 0 {
 		return fmt.Errorf("collector: parallel is 0 to %d, and nothing may be negative", maxWorkers)
 	}
-	setDefault(&o.Parallel, 1)
-	setDefault(&o.Grace, 5*time.Second)
-	setDefault(&o.MaxPause, 10*time.Second)
+	o.Parallel = cmp.Or(o.Parallel, 1)
+	o.Grace = cmp.Or(o.Grace, 5*time.Second)
+	o.MaxPause = cmp.Or(o.MaxPause, 10*time.Second)
 	return nil
 }
 
