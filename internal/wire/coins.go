@@ -31,6 +31,8 @@ func ParseRefundRequest(dst []core.Coin, body []byte) ([]core.Coin, error) {
 		return dst, ErrEmpty
 	case len(body) > MaxCoinsBody:
 		return dst, ErrTooMany
+	case len(body)%CoinLen != 0:
+		return dst, fmt.Errorf("%w: %d bytes, want a multiple of %d", ErrLength, len(body), CoinLen)
 	}
 	return parseCoins(dst, body, len(body)/CoinLen)
 }

@@ -71,7 +71,7 @@ func ParseCount(s string) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > MaxWithdraw || strconv.Itoa(n) != s {
-		return 0, fmt.Errorf("parameter %s must be a whole number from 1 to %d", ParamCount, MaxWithdraw)
+		return 0, fmt.Errorf("parameter %s must be a whole number from 1 to %d, in plain decimal digits", ParamCount, MaxWithdraw)
 	}
 	return n, nil
 }
