@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// AccountID names an account for ever; it survives a change of the client's key.
+// It is random and not secret. String, MarshalText and %v give 32 hex digits.
+type AccountID [16]byte
+
+func (id AccountID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText returns 32 lower-case hex digits.
+func (id AccountID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText accepts exactly 32 hex digits of either case.
+func (id *AccountID) UnmarshalText(text []byte) error {
+	return unmarshalHex(id[:], text, "account id")
+}
+
+// RequestID is the idempotency key of one withdrawal, chosen by the client and
+// unique within its account.
+type RequestID [16]byte
+
+// Pin is the SHA-256 of a client's SubjectPublicKeyInfo (DER): the key by which a
+// connection finds its account. String, MarshalText and %v give 64 hex digits.
+type Pin [32]byte
+
+func (p Pin) String() string { return hex.EncodeToString(p[:]) }
+
+// MarshalText returns 64 lower-case hex digits.
+func (p Pin) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, p[:]), nil }
+
+// UnmarshalText accepts exactly 64 hex digits of either case.
+func (p *Pin) UnmarshalText(text []byte) error { return unmarshalHex(p[:], text, "pin") }
+
+func unmarshalHex(dst, text []byte, what string) error {
+	if len(text) != hex.EncodedLen(len(dst)) {
+		return fmt.Errorf("ledger: %s has %d characters, want %d hex digits", what, len(text), hex.EncodedLen(len(dst)))
+	}
+	var buf [32]byte
+	if _, err := hex.Decode(buf[:], text); err != nil {
+		return fmt.Errorf("ledger: %s is not hex: %w", what, err)
+	}
+	copy(dst, buf[:])
+	return nil
+}
+
+// Role says what an account may do. The ledger stores it; the bank enforces it.
+type Role uint8
+
+const (
+	RoleCollector Role = 1 // withdraws and refunds
+	RoleAnalyst   Role = 2 // redeems and returns
+)
+
+// String returns "collector", "analyst", or "role(N)" for anything else.
+func (r Role) String() string {
+	switch r {
+	case RoleCollector:
+		return "collector"
+	case RoleAnalyst:
+		return "analyst"
+	}
+	return fmt.Sprintf("role(%d)", uint8(r))
+}
+
+// ParseRole reads what String writes: "collector" or "analyst".
+func ParseRole(s string) (Role, error) {
+	switch s {
+	case "collector":
+		return RoleCollector, nil
+	case "analyst":
+		return RoleAnalyst, nil
+	}
+	return 0, fmt.Errorf("ledger: role %q is unknown, want collector or analyst", s)
+}
+
+// MarshalText returns "collector" or "analyst", an error for any other value.
+func (r Role) MarshalText() ([]byte, error) {
+	if _, err := ParseRole(r.String()); err != nil {
+		return nil, err
+	}
+	return []byte(r.String()), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (r *Role) UnmarshalText(text []byte) error {
+	v, err := ParseRole(string(text))
+	if err != nil {
+		return err
+	}
+	*r = v
+	return nil
+}
+
+// Account is a snapshot of one account. All amounts count coins since the account
+// was added; only Granted can be negative.
+type Account struct {
+	ID      AccountID
+	Name    string // 1 to 128 bytes of UTF-8 without control characters
+	Role    Role
+	Pin     Pin
+	Removed bool      // the pin opens nothing any more; the amounts stay part of the audit
+	Created time.Time // millisecond precision
+
+	Granted  int64 // credit the operator gave, less what he took back
+	Issued   int64 // coins withdrawn
+	Redeemed int64 // coins redeemed, one credit each
+	Returned int64 // coins redeemed and given back, one debit each
+	Refunded int64 // coins refunded, one credit each
+}
+
+// Balance returns the credit left, in coins.
+func (a Account) Balance() int64 {
+	return a.Granted - a.Issued + a.Redeemed - a.Returned + a.Refunded
+}

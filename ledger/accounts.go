@@ -1,0 +1,305 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// maxGrant limits one grant and what an account was granted in all: 10^15 coins,
+// which JSON readers that know only floating point still hold exactly.
+const maxGrant = 1_000_000_000_000_000
+
+// AddAccount makes an account for the client with this pin. A removed account with the
+// same pin becomes active again, with its old id and amounts and the new name and
+// role. Errors: ErrAccountExists, ErrClosed, an unusable name or role, ctx.Err().
+func (l *Ledger) AddAccount(ctx context.Context, name string, role Role, pin Pin) (Account, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Account{}, err
+	}
+	defer leave()
+	if err := checkName(name); err != nil {
+		return Account{}, fmt.Errorf("ledger: add account: %w", err)
+	}
+	if _, err := role.MarshalText(); err != nil {
+		return Account{}, fmt.Errorf("ledger: add account: %w", err)
+	}
+	if err := l.pins.lock(ctx, l.gate.closing, pin); err != nil {
+		return Account{}, err
+	}
+	defer l.pins.unlock(pin)
+
+	record := accountRecord{role: role, created: l.now().UnixMilli(), pin: pin, name: name}
+	b := l.db.NewBatch()
+	id, err := l.findPin(l.db, pin)
+	switch {
+	case err == nil:
+		old, err := l.readRecord(l.db, id)
+		if err != nil {
+			return Account{}, errors.Join(err, b.Close())
+		}
+		if !old.removed {
+			return Account{}, errors.Join(ErrAccountExists, b.Close())
+		}
+		record.created = old.created
+	case errors.Is(err, ErrNoAccount):
+		// 128 random bits do not meet an id that is in use.
+		if _, err := rand.Read(id[:]); err != nil {
+			return Account{}, errors.Join(fmt.Errorf("ledger: add account: %w", err), b.Close())
+		}
+		err = errors.Join(b.Set(pinKey(pin), id[:], nil), b.Set(fundsKey(id), funds{}.append(nil), nil))
+	default:
+		return Account{}, errors.Join(err, b.Close())
+	}
+	l.commitAccount(b, b.Set(accountKey(id), record.append(nil), nil))
+	return l.report(id)
+}
+
+// RemoveAccount marks an account as removed: its pin opens nothing any more. Its
+// amounts stay part of the books. Removing it again changes nothing. The ledger only
+// keeps the mark; whoever authenticates clients must heed it.
+func (l *Ledger) RemoveAccount(ctx context.Context, id AccountID) (Account, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Account{}, err
+	}
+	defer leave()
+	record, err := l.readRecord(l.db, id)
+	if err != nil {
+		return Account{}, err
+	}
+	// An account's pin never changes, so this is the lock that guards its record.
+	if err := l.pins.lock(ctx, l.gate.closing, record.pin); err != nil {
+		return Account{}, err
+	}
+	defer l.pins.unlock(record.pin)
+	if record, err = l.readRecord(l.db, id); err != nil {
+		return Account{}, err
+	}
+	if !record.removed {
+		record.removed = true
+		b := l.db.NewBatch()
+		l.commitAccount(b, b.Set(accountKey(id), record.append(nil), nil))
+	}
+	return l.report(id)
+}
+
+// Grant adds amount coins to an account's credit, or takes them if it is negative. It
+// returns ErrInsufficient if that exceeds the balance, ErrNoAccount, ErrClosed, an
+// error for 0 or more than 10^15 coins granted, and ctx.Err(). Every call counts: it
+// must not be repeated when its outcome is unknown without looking at the account.
+func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Account{}, err
+	}
+	defer leave()
+	if amount == 0 || amount < -maxGrant || amount > maxGrant {
+		return Account{}, fmt.Errorf("ledger: grant of %d coins, want 1 to %d, or as many less than 0", amount, int64(maxGrant))
+	}
+	if err := l.accounts.lock(ctx, l.gate.closing, id); err != nil {
+		return Account{}, err
+	}
+	defer l.accounts.unlock(id)
+	a, err := l.readAccount(l.db, id)
+	if err != nil {
+		return Account{}, err
+	}
+	if amount < 0 && a.Balance()+amount < 0 {
+		return Account{}, ErrInsufficient
+	}
+	granted := a.Granted + amount // each at most maxGrant: no overflow
+	if granted < -maxGrant || granted > maxGrant {
+		return Account{}, fmt.Errorf("ledger: grant of %d coins: the account was granted %d, at most %d are allowed", amount, a.Granted, int64(maxGrant))
+	}
+	b := l.db.NewBatch()
+	l.commitAccount(b, b.Set(fundsKey(id), funds{granted, a.Issued}.append(nil), nil))
+	return l.report(id)
+}
+
+func (l *Ledger) commitAccount(b *pebble.Batch, err error) {
+	if err != nil {
+		l.log.die(fmt.Errorf("ledger: change an account: %w", err))
+	}
+	l.apply(b)
+}
+
+// Account returns an account as it is now, or ErrNoAccount.
+func (l *Ledger) Account(ctx context.Context, id AccountID) (Account, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Account{}, err
+	}
+	defer leave()
+	return l.report(id)
+}
+
+// AccountByPin returns the account of a pin, also a removed one, or ErrNoAccount.
+func (l *Ledger) AccountByPin(ctx context.Context, pin Pin) (Account, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Account{}, err
+	}
+	defer leave()
+	id, err := l.findPin(l.db, pin)
+	if err != nil {
+		return Account{}, err
+	}
+	return l.report(id)
+}
+
+// Accounts calls visit for every account, removed ones too, in order of id, all as
+// they were at one moment. It stops at visit's first error and returns it. visit must
+// not call Close.
+func (l *Ledger) Accounts(ctx context.Context, visit func(Account) error) (err error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	snap := l.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	l.settle()
+	it, err := snap.NewIter(kindRange(kindAccount))
+	if err != nil {
+		return fmt.Errorf("%w: accounts: %w", errRead, err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(it.Key()) != accountKeyLen {
+			return fmt.Errorf("%w: accounts: %w", errRead, badRecord("account", "wrong key"))
+		}
+		a, err := l.readAccount(snap, AccountID(it.Key()[1:]))
+		if err != nil {
+			return err
+		}
+		if err := visit(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report returns an account at one moment, once everything it shows is durable.
+func (l *Ledger) report(id AccountID) (a Account, err error) {
+	snap := l.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	if a, err = l.readAccount(snap, id); err != nil {
+		return Account{}, err
+	}
+	l.settle()
+	return a, nil
+}
+
+// readAccount puts an account together. Its tallies are all of one moment; with a
+// snapshot the rest is of the same.
+func (l *Ledger) readAccount(db pebble.Reader, id AccountID) (Account, error) {
+	record, err := l.readRecord(db, id)
+	if err != nil {
+		return Account{}, err
+	}
+	f, err := getFunds(db, id)
+	if err != nil {
+		return Account{}, err
+	}
+	t, err := sumTallies(db, id)
+	if err != nil {
+		return Account{}, err
+	}
+	return Account{
+		ID: id, Name: record.name, Role: record.role, Pin: record.pin, Removed: record.removed,
+		Created: fromMillis(record.created),
+		Granted: f.granted, Issued: f.issued,
+		Redeemed: t.redeemed, Returned: t.returned, Refunded: t.refunded,
+	}, nil
+}
+
+func (l *Ledger) readRecord(db pebble.Reader, id AccountID) (accountRecord, error) {
+	b, closer, err := db.Get(accountKey(id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return accountRecord{}, ErrNoAccount
+	}
+	var a accountRecord
+	if err == nil {
+		a, err = decodeAccount(b)
+		err = errors.Join(err, closer.Close())
+	}
+	if err != nil {
+		return accountRecord{}, fmt.Errorf("%w: account %v: %w", errRead, id, err)
+	}
+	return a, nil
+}
+
+// checkAccount returns ErrNoAccount unless the account exists, removed or not.
+func (l *Ledger) checkAccount(id AccountID) error {
+	_, closer, err := l.db.Get(accountKey(id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return ErrNoAccount
+	}
+	if err == nil {
+		err = closer.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: account %v: %w", errRead, id, err)
+	}
+	return nil
+}
+
+func (l *Ledger) findPin(db pebble.Reader, pin Pin) (id AccountID, err error) {
+	b, closer, err := db.Get(pinKey(pin))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return id, ErrNoAccount
+	}
+	if err == nil {
+		if len(b) != len(id) {
+			err = badRecord("pin", "wrong length")
+		}
+		copy(id[:], b)
+		err = errors.Join(err, closer.Close())
+	}
+	if err != nil {
+		return AccountID{}, fmt.Errorf("%w: account of pin %v: %w", errRead, pin, err)
+	}
+	return id, nil
+}
+
+// getFunds returns an account's funds. Every account has them from the beginning.
+func getFunds(db pebble.Reader, id AccountID) (f funds, err error) {
+	b, closer, err := db.Get(fundsKey(id))
+	if err == nil {
+		f, err = decodeFunds(b)
+		err = errors.Join(err, closer.Close())
+	}
+	if err != nil {
+		return funds{}, fmt.Errorf("%w: funds of account %v: %w", errRead, id, err)
+	}
+	return f, nil
+}
+
+// sumTallies adds up an account's tallies over all shards, as of one moment. Reading
+// them one by one could see a later redeem without an earlier return.
+func sumTallies(db pebble.Reader, id AccountID) (sum tally, err error) {
+	it, err := db.NewIter(&pebble.IterOptions{
+		LowerBound: appendTallyKey(nil, &id, 0),
+		UpperBound: append(appendTallyKey(nil, &id, maxShards-1), 0),
+	})
+	if err == nil {
+		for ok := it.First(); ok && err == nil; ok = it.Next() {
+			var t tally
+			t, err = decodeTally(it.Value())
+			sum.add(t)
+		}
+		err = errors.Join(err, it.Close())
+	}
+	if err != nil {
+		return tally{}, fmt.Errorf("%w: tallies of account %v: %w", errRead, id, err)
+	}
+	return sum, nil
+}

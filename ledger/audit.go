@@ -1,0 +1,461 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"ecoin/core"
+)
+
+// Audit is what a scan of the whole ledger found, all of it at one moment.
+type Audit struct {
+	Accounts int   `json:"accounts"` // removed ones too
+	Live     int64 `json:"live"`     // coins that can be redeemed or refunded
+	Returned int64 `json:"returned"` // coins given back by an analyst, to be refunded
+	Spent    int64 `json:"spent"`    // spent records still kept
+	Pending  int64 `json:"pending"`  // coins debited and not live yet
+	Granted  int64 `json:"granted"`  // credit granted to all accounts
+	Balances int64 `json:"balances"` // credit left in all accounts
+
+	Issued   int64 `json:"issued"`   // coins withdrawn by all accounts, since the beginning
+	Redeemed int64 `json:"redeemed"` // coins redeemed, since the beginning
+	Refunded int64 `json:"refunded"` // coins refunded, since the beginning
+
+	// Problems says in plain words what is wrong, at most 100 lines; empty and not
+	// nil when all is well. It names shards and accounts, never fingerprints.
+	Problems []string `json:"problems"`
+}
+
+// OK reports whether the audit found nothing wrong.
+func (a Audit) OK() bool { return len(a.Problems) == 0 }
+
+const maxProblems = 100
+
+// Audit scans every record as of one moment, while the ledger works on, and compares
+// what must agree:
+//
+//   - a coin is in one state, its record can be read, and it is counted by its shard;
+//   - each shard's counters are the sums of the accounts' tallies in it;
+//   - each account has one pin, funds and only tallies of shards that exist;
+//   - what the accounts withdrew is what the shards issued and what is under way;
+//   - credit granted = balances + live + returned + under way.
+//
+// What is wrong, damaged files included, is listed in Problems. An error means that
+// there was no audit: ErrClosed, also when Close breaks it off, or ctx.Err(). It reads
+// about as fast as the disk does and needs hardly any memory.
+func (l *Ledger) Audit(ctx context.Context) (_ Audit, err error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return Audit{}, err
+	}
+	defer leave()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-l.gate.closing:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	}()
+
+	snap := l.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	l.settle()
+	a := auditor{l: l, ctx: ctx, db: snap, report: Audit{Problems: []string{}}}
+	a.run()
+	if ctx.Err() != nil {
+		return Audit{}, context.Cause(ctx)
+	}
+	return a.report, nil
+}
+
+// auditor is one audit under way. Its steps go on after a problem, but sums that a
+// damaged part is missing from are not compared.
+type auditor struct {
+	l      *Ledger
+	ctx    context.Context
+	db     *pebble.Snapshot
+	report Audit
+	more   int // problems that were not listed
+
+	partial  bool // some records could not be read
+	counters [maxShards]counters
+	tallies  [maxShards]tally // over all accounts
+}
+
+func (a *auditor) problem(format string, args ...any) {
+	if len(a.report.Problems) == maxProblems-1 {
+		a.more++
+		return
+	}
+	a.report.Problems = append(a.report.Problems, fmt.Sprintf(format, args...))
+}
+
+// broken is a problem that leaves the sums incomplete.
+func (a *auditor) broken(format string, args ...any) {
+	a.partial = true
+	a.problem(format, args...)
+}
+
+func (a *auditor) run() {
+	a.readCounters()
+	a.scanCoins()
+	a.scanAccounts()
+	a.scanWithdrawals()
+	a.scanRest()
+	if a.ctx.Err() == nil && !a.partial {
+		a.compare()
+	}
+	if a.more > 0 {
+		a.report.Problems = append(a.report.Problems, fmt.Sprintf("and %d problems more", a.more))
+	}
+}
+
+// each calls visit for every row of a kind; key and value are valid during the call.
+func (a *auditor) each(kind byte, what string, visit func(key, value []byte)) {
+	it, err := a.db.NewIter(kindRange(kind))
+	if err != nil {
+		a.broken("%s: cannot be read: %v", what, err)
+		return
+	}
+	for ok := it.First(); ok && a.ctx.Err() == nil; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			break // Close returns it
+		}
+		visit(it.Key(), value)
+	}
+	if err := it.Close(); err != nil {
+		a.broken("%s: reading stopped: %v", what, err)
+	}
+}
+
+func (a *auditor) readCounters() {
+	a.each(kindCounters, "counters of the shards", func(key, value []byte) {
+		if len(key) != countersKeyLen || int(key[1]) >= len(a.l.shards) {
+			a.broken("counters of a shard that does not exist")
+			return
+		}
+		var err error
+		if a.counters[key[1]], err = decodeCounters(value); err != nil {
+			a.broken("shard %d: %v", key[1], err)
+		}
+	})
+}
+
+// scanAccounts walks accounts, funds and tallies together, all ordered by account.
+func (a *auditor) scanAccounts() {
+	fundsRows := a.cursor(kindFunds, "funds of the accounts")
+	tallyRows := a.cursor(kindTally, "tallies of the accounts")
+	defer fundsRows.close(a)
+	defer tallyRows.close(a)
+	a.each(kindAccount, "accounts", func(key, value []byte) {
+		if len(key) != accountKeyLen {
+			a.broken("an account's key has the wrong length")
+			return
+		}
+		id := AccountID(key[1:])
+		a.report.Accounts++
+		a.skip(fundsRows, id[:], "funds")
+		a.skip(tallyRows, id[:], "a tally")
+		record, err := decodeAccount(value)
+		if err != nil {
+			a.broken("account %v: %v", id, err)
+		} else if found, err := a.l.findPin(a.db, record.pin); err != nil || found != id {
+			a.problem("account %v: its pin does not lead to it", id)
+		}
+		var f funds
+		if !fundsRows.at(id[:]) {
+			a.broken("account %v: its funds are missing", id)
+		} else {
+			if f, err = decodeFunds(fundsRows.value()); err != nil {
+				a.broken("account %v: %v", id, err)
+			}
+			fundsRows.next()
+		}
+		t := a.sumTallies(tallyRows, id)
+		balance := f.granted - f.issued + t.redeemed - t.returned + t.refunded
+		a.report.Granted += f.granted
+		a.report.Issued += f.issued
+		a.report.Redeemed += t.redeemed
+		a.report.Refunded += t.refunded
+		a.report.Balances += balance
+	})
+	a.skip(fundsRows, nil, "funds")
+	a.skip(tallyRows, nil, "a tally")
+
+	pins := 0
+	a.each(kindPin, "pins", func(key, value []byte) { pins++ })
+	if a.ctx.Err() == nil && pins != a.report.Accounts && !a.partial {
+		a.problem("there are %d pins for %d accounts", pins, a.report.Accounts)
+	}
+}
+
+func (a *auditor) sumTallies(rows *cursor, id AccountID) (sum tally) {
+	for ; rows.at(id[:]); rows.next() {
+		if len(rows.key()) != tallyKeyLen {
+			a.broken("account %v: the key of a tally has the wrong length", id)
+			continue
+		}
+		shard := int(rows.key()[tallyKeyLen-1])
+		t, err := decodeTally(rows.value())
+		switch {
+		case err != nil:
+			a.broken("account %v: shard %d: %v", id, shard, err)
+		case shard >= len(a.l.shards):
+			a.broken("account %v: a tally of shard %d, which does not exist", id, shard)
+		default:
+			sum.add(t)
+			a.tallies[shard].add(t)
+		}
+	}
+	return sum
+}
+
+// skip passes rows of accounts before id (nil: all that are left), which have no account.
+func (a *auditor) skip(rows *cursor, id []byte, what string) {
+	for rows.valid() && (id == nil || bytes.Compare(rows.key()[1:], id) < 0) && a.ctx.Err() == nil {
+		a.broken("%s of an account that does not exist", what)
+		rows.next()
+	}
+}
+
+// scanWithdrawals counts the coins under way: those that are not live yet. They are
+// made again from the salt, because nothing else tells which they are.
+func (a *auditor) scanWithdrawals() {
+	spent, err := listWindows(a.db, kindSpent)
+	if err != nil {
+		a.broken("withdrawals under way: %v", err)
+		return
+	}
+	look := lookup{db: a.db}
+	defer look.end()
+	a.each(kindPending, "withdrawals under way", func(key, value []byte) {
+		p, err := decodePending(key, value)
+		if err != nil {
+			a.broken("a withdrawal under way: %v", err)
+			return
+		}
+		if _, err := a.l.readRecord(a.db, p.account); err != nil {
+			a.problem("a withdrawal under way has no account: %v", err)
+		}
+		for _, fp := range a.l.o.Mint(nil, &p.salt, p.count) {
+			c, _, err := look.coin(&fp, spent, false)
+			switch {
+			case err != nil:
+				a.broken("account %v: a coin of a withdrawal under way cannot be read: %v", p.account, err)
+			case c.phase == unknown:
+				a.report.Pending++
+			}
+		}
+	})
+	a.each(kindEnded, "withdrawals that ended", func(key, value []byte) {
+		w, err := decodeWithdrawal(value)
+		if err != nil || len(key) != endedKeyLen {
+			a.problem("a withdrawal that ended cannot be read: %v", err)
+		} else if w.state == withdrawalPending {
+			a.problem("a withdrawal under way is among those that ended")
+		}
+	})
+}
+
+// scanRest looks between the kinds, where nothing may be.
+func (a *auditor) scanRest() {
+	it, err := a.db.NewIter(nil)
+	if err != nil {
+		a.broken("keys of no known kind: %v", err)
+		return
+	}
+	from := []byte{0}
+	for i := 0; i <= len(kinds); i++ {
+		if it.SeekGE(from) && (i == len(kinds) || it.Key()[0] != kinds[i]) {
+			if i == len(kinds) || it.Key()[0] < kinds[i] {
+				a.problem("there are keys of a kind that this program does not know")
+			}
+		}
+		if i < len(kinds) {
+			from = []byte{kinds[i] + 1}
+		}
+	}
+	if err := it.Close(); err != nil {
+		a.broken("keys of no known kind: reading stopped: %v", err)
+	}
+}
+
+// compare checks the sums.
+func (a *auditor) compare() {
+	var issued int64
+	for i := range a.l.shards {
+		c, t := a.counters[i], a.tallies[i]
+		issued += c.issued
+		if c.redeemed != t.redeemed {
+			a.problem("shard %d: it counts %d coins redeemed, the accounts %d", i, c.redeemed, t.redeemed)
+		}
+		if c.returned != t.returned {
+			a.problem("shard %d: it counts %d coins returned, the accounts %d", i, c.returned, t.returned)
+		}
+		if n := c.refundedLive + c.refundedReturned; n != t.refunded {
+			a.problem("shard %d: it counts %d coins refunded, the accounts %d", i, n, t.refunded)
+		}
+	}
+	r := &a.report
+	if r.Issued != issued+r.Pending {
+		a.problem("the accounts withdrew %d coins, but %d were issued and %d are under way", r.Issued, issued, r.Pending)
+	}
+	if sum := r.Balances + r.Live + r.Returned + r.Pending; r.Granted != sum {
+		a.problem("conservation: %d granted, but balances %d + live %d + returned %d + under way %d = %d",
+			r.Granted, r.Balances, r.Live, r.Returned, r.Pending, sum)
+	}
+}
+
+// scanCoins walks live coins, returned coins and every window of spent ones together,
+// all ordered by fingerprint, so that a coin in two states is met at one place.
+func (a *auditor) scanCoins() {
+	windows, err := listWindows(a.db, kindSpent)
+	if err != nil {
+		a.broken("spent coins: %v", err)
+		return
+	}
+	rows := []*cursor{a.cursor(kindLive, "live coins"), a.cursor(kindReturned, "returned coins")}
+	for _, w := range windows {
+		rows = append(rows, a.windowCursor(w))
+	}
+	var found [maxShards]struct{ live, returned, twice, bad int64 }
+	shards := len(a.l.shards)
+	for a.ctx.Err() == nil {
+		var fp *core.Fingerprint
+		for _, r := range rows {
+			for r.valid() && len(r.key()) != r.prefix+16 {
+				a.broken("%s: a key has the wrong length", r.what)
+				r.next()
+			}
+			if r.valid() {
+				if k := core.Fingerprint(r.key()[r.prefix:]); fp == nil || bytes.Compare(k[:], fp[:]) < 0 {
+					fp = &k
+				}
+			}
+		}
+		if fp == nil {
+			break
+		}
+		f, states := &found[shardOf(fp, shards)], 0
+		for i, r := range rows {
+			if !r.valid() || !bytes.Equal(r.key()[r.prefix:], fp[:]) {
+				continue
+			}
+			states++
+			var err error
+			switch i {
+			case 0:
+				f.live++
+				if len(r.value()) != 0 {
+					err = badRecord("live coin", "it has a value")
+				}
+			case 1:
+				f.returned++
+				_, err = decodeReturned(r.value())
+			default:
+				a.report.Spent++
+				_, err = decodeSpent(r.value())
+			}
+			if err != nil {
+				f.bad++
+			}
+			r.next()
+		}
+		if states > 1 {
+			f.twice++
+		}
+	}
+	for _, r := range rows {
+		r.close(a)
+	}
+	if a.ctx.Err() != nil {
+		return
+	}
+	for i := range shards {
+		f, c := found[i], a.counters[i]
+		a.report.Live += f.live
+		a.report.Returned += f.returned
+		if f.twice > 0 {
+			a.problem("shard %d: %d coins are in more than one state, such as live and spent", i, f.twice)
+		}
+		if f.bad > 0 {
+			a.problem("shard %d: the records of %d coins cannot be read", i, f.bad)
+		}
+		if a.partial {
+			continue
+		}
+		if f.live != c.live() {
+			a.problem("shard %d: it counts %d live coins, the scan found %d", i, c.live(), f.live)
+		}
+		if f.returned != c.held() {
+			a.problem("shard %d: it counts %d returned coins, the scan found %d", i, c.held(), f.returned)
+		}
+	}
+}
+
+// cursor walks a range of rows. A read error ends it and is a problem when it is closed.
+type cursor struct {
+	it     *pebble.Iterator
+	what   string
+	prefix int // length of the keys' common beginning
+	ok     bool
+	err    error
+}
+
+func (a *auditor) cursor(kind byte, what string) *cursor {
+	return a.openCursor(what, 1, kindRange(kind))
+}
+
+func (a *auditor) windowCursor(window uint32) *cursor {
+	upper := []byte{kindSpent + 1}
+	if window+1 != 0 {
+		upper = appendWindowKey(nil, kindSpent, window+1)
+	}
+	return a.openCursor("spent coins", 1+4, &pebble.IterOptions{
+		LowerBound: appendWindowKey(nil, kindSpent, window), UpperBound: upper,
+	})
+}
+
+func (a *auditor) openCursor(what string, prefix int, o *pebble.IterOptions) *cursor {
+	it, err := a.db.NewIter(o)
+	if err != nil {
+		return &cursor{what: what, prefix: prefix, err: err}
+	}
+	return &cursor{it: it, what: what, prefix: prefix, ok: it.First()}
+}
+
+func (c *cursor) valid() bool { return c.ok }
+func (c *cursor) key() []byte { return c.it.Key() }
+func (c *cursor) next()       { c.ok = c.it.Next() }
+
+// value returns the row's value; one that cannot be read is nil, which no decoder takes.
+func (c *cursor) value() []byte {
+	v, err := c.it.ValueAndErr()
+	if err != nil {
+		c.err = errors.Join(c.err, err)
+		return nil
+	}
+	return v
+}
+
+// at reports whether the cursor is at a row of the account id.
+func (c *cursor) at(id []byte) bool {
+	return c.ok && len(c.key()) >= 1+len(id) && bytes.Equal(c.key()[1:1+len(id)], id)
+}
+
+func (c *cursor) close(a *auditor) {
+	err := c.err
+	if c.it != nil {
+		err = errors.Join(err, c.it.Close())
+	}
+	if err != nil {
+		a.broken("%s: reading stopped: %v", c.what, err)
+	}
+}

@@ -1,0 +1,449 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"ecoin/core"
+)
+
+// The whole schema. A key is one kind byte, then fields of fixed length, so that
+// byte order is field order; every integer is big-endian. Windows are explained at
+// type windows, coin states at type coin.
+//
+//	key                                    value
+//	a | account 16                         role 1 | removed 1 | created unix ms 8 | pin 32 | name   account
+//	b | account 16 | shard 1               redeemed 8 | returned 8 | refunded 8                     tally of one account in one shard
+//	c | shard 1                            issued 8 | redeemed 8 | returned 8 | refunded live 8 | refunded returned 8
+//	d | window 4 | account 16 | request 16 state 1 | count 4 | salt 32                              withdrawal that ended
+//	g | account 16                         granted 8 (signed) | issued 8                            funds
+//	l | fingerprint 16                     -                                                        live coin
+//	m                                      format 4 | shards 2 | mint 16                            what this store is
+//	p | pin 32                             account 16                                               account of a pin
+//	r | fingerprint 16                     redeemer 16 | digest 16 | unix ms 8                      returned coin
+//	s | window 4 | fingerprint 16          state 1 | account 16 | unix ms 8 [| redeemer 16 | digest 16]   spent coin
+//	x | account 16 | request 16            state 1 | count 4 | salt 32                              withdrawal under way
+//
+// A fingerprint is at any time under at most one of l, r, s. Its shard is given by
+// its first bits, see shardOf. Rows b and c are written only by the committer of
+// their shard, in one batch with the coins they count; rows g and x only under
+// their account's lock, rows a and p only under their pin's lock.
+const (
+	kindAccount  = 'a'
+	kindTally    = 'b'
+	kindCounters = 'c'
+	kindEnded    = 'd'
+	kindFunds    = 'g'
+	kindLive     = 'l'
+	kindMeta     = 'm'
+	kindPin      = 'p'
+	kindReturned = 'r'
+	kindSpent    = 's'
+	kindPending  = 'x'
+)
+
+// kinds lists every kind byte there is, in order.
+const kinds = "abcdglmprsx"
+
+// formatVersion is written into new stores. A store with a higher number was
+// written by a newer program and is refused.
+const formatVersion = 1
+
+const (
+	liveKeyLen     = 1 + 16
+	spentKeyLen    = 1 + 4 + 16
+	tallyKeyLen    = 1 + 16 + 1
+	pendingKeyLen  = 1 + 16 + 16
+	endedKeyLen    = 1 + 4 + 16 + 16
+	accountKeyLen  = 1 + 16
+	countersKeyLen = 1 + 1
+	pinKeyLen      = 1 + 32
+)
+
+func appendLiveKey(dst []byte, fp *core.Fingerprint) []byte {
+	return append(append(dst, kindLive), fp[:]...)
+}
+
+func appendReturnedKey(dst []byte, fp *core.Fingerprint) []byte {
+	return append(append(dst, kindReturned), fp[:]...)
+}
+
+func appendSpentKey(dst []byte, window uint32, fp *core.Fingerprint) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, kindSpent), window)
+	return append(dst, fp[:]...)
+}
+
+func appendTallyKey(dst []byte, acc *AccountID, shard int) []byte {
+	return append(append(append(dst, kindTally), acc[:]...), byte(shard))
+}
+
+func appendCountersKey(dst []byte, shard int) []byte {
+	return append(dst, kindCounters, byte(shard))
+}
+
+func appendPendingKey(dst []byte, acc *AccountID, id *RequestID) []byte {
+	return append(append(append(dst, kindPending), acc[:]...), id[:]...)
+}
+
+func appendEndedKey(dst []byte, window uint32, acc *AccountID, id *RequestID) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, kindEnded), window)
+	return append(append(dst, acc[:]...), id[:]...)
+}
+
+func accountKey(id AccountID) []byte { return append([]byte{kindAccount}, id[:]...) }
+func fundsKey(id AccountID) []byte   { return append([]byte{kindFunds}, id[:]...) }
+func pinKey(pin Pin) []byte          { return append([]byte{kindPin}, pin[:]...) }
+func metaKey() []byte                { return []byte{kindMeta} }
+
+// appendWindowKey returns the first key of a window of kind spent or ended.
+func appendWindowKey(dst []byte, kind byte, window uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, kind), window)
+}
+
+// errRecord is wrapped by every decoder's error.
+var errRecord = errors.New("ledger: record cannot be read")
+
+func badRecord(what, why string) error { return fmt.Errorf("%w: %s: %s", errRecord, what, why) }
+
+// reader cuts fixed fields off a record whose length was checked.
+type reader []byte
+
+func (r *reader) byte() byte {
+	v := (*r)[0]
+	*r = (*r)[1:]
+	return v
+}
+
+func (r *reader) uint16() uint16 {
+	v := binary.BigEndian.Uint16(*r)
+	*r = (*r)[2:]
+	return v
+}
+
+func (r *reader) uint32() uint32 {
+	v := binary.BigEndian.Uint32(*r)
+	*r = (*r)[4:]
+	return v
+}
+
+func (r *reader) int64() int64 {
+	v := binary.BigEndian.Uint64(*r)
+	*r = (*r)[8:]
+	return int64(v)
+}
+
+func (r *reader) copy(dst []byte) {
+	copy(dst, *r)
+	*r = (*r)[len(dst):]
+}
+
+func appendInt64(dst []byte, v int64) []byte { return binary.BigEndian.AppendUint64(dst, uint64(v)) }
+
+// meta says what this store is.
+type meta struct {
+	format uint32
+	shards int
+	mint   core.Fingerprint // tells the keys the store was created with, see mintCheck
+}
+
+const metaLen = 4 + 2 + 16
+
+func (m meta) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, m.format)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(m.shards))
+	return append(dst, m.mint[:]...)
+}
+
+// decodeMeta reads the format first and nothing else of a newer one, whose record
+// may look different.
+func decodeMeta(b []byte) (m meta, err error) {
+	if len(b) < 4 {
+		return meta{}, badRecord("store description", "wrong length")
+	}
+	r := reader(b)
+	if m.format = r.uint32(); m.format > formatVersion {
+		return meta{format: m.format}, nil
+	}
+	if m.format != formatVersion {
+		return meta{}, badRecord("store description", "unknown format")
+	}
+	if len(b) != metaLen {
+		return meta{}, badRecord("store description", "wrong length")
+	}
+	if m.shards = int(r.uint16()); !validShards(m.shards) {
+		return meta{}, badRecord("store description", "number of shards is not a power of two from 1 to 256")
+	}
+	r.copy(m.mint[:])
+	return m, nil
+}
+
+// accountRecord is the part of an account that only the operator changes.
+type accountRecord struct {
+	role    Role
+	removed bool
+	created int64 // unix ms
+	pin     Pin
+	name    string
+}
+
+const accountMinLen = 1 + 1 + 8 + 32
+
+func (a accountRecord) append(dst []byte) []byte {
+	dst = append(dst, byte(a.role), 0)
+	if a.removed {
+		dst[len(dst)-1] = 1
+	}
+	dst = appendInt64(dst, a.created)
+	dst = append(dst, a.pin[:]...)
+	return append(dst, a.name...)
+}
+
+func decodeAccount(b []byte) (a accountRecord, err error) {
+	if len(b) < accountMinLen {
+		return a, badRecord("account", "too short")
+	}
+	r := reader(b)
+	a.role = Role(r.byte())
+	if _, err := a.role.MarshalText(); err != nil {
+		return accountRecord{}, badRecord("account", "unknown role")
+	}
+	switch r.byte() {
+	case 0:
+	case 1:
+		a.removed = true
+	default:
+		return accountRecord{}, badRecord("account", "unknown flag")
+	}
+	a.created = r.int64()
+	r.copy(a.pin[:])
+	if err := checkName(string(r)); err != nil {
+		return accountRecord{}, badRecord("account", err.Error())
+	}
+	a.name = string(r)
+	return a, nil
+}
+
+// maxAccountName limits an account's name, in bytes.
+const maxAccountName = 128
+
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("name is empty")
+	case len(name) > maxAccountName:
+		return fmt.Errorf("name has %d bytes, at most %d are allowed", len(name), maxAccountName)
+	case !utf8.ValidString(name):
+		return errors.New("name is not UTF-8")
+	}
+	for _, c := range name {
+		if c < ' ' || c == 0x7f {
+			return errors.New("name holds a control character")
+		}
+	}
+	return nil
+}
+
+// funds is the part of an account that changes only under its lock.
+type funds struct {
+	granted, issued int64
+}
+
+const fundsLen = 8 + 8
+
+func (f funds) append(dst []byte) []byte { return appendInt64(appendInt64(dst, f.granted), f.issued) }
+
+func decodeFunds(b []byte) (f funds, err error) {
+	if len(b) != fundsLen {
+		return f, badRecord("funds", "wrong length")
+	}
+	r := reader(b)
+	f.granted, f.issued = r.int64(), r.int64()
+	if f.issued < 0 {
+		return funds{}, badRecord("funds", "negative count")
+	}
+	return f, nil
+}
+
+// tally counts an account's coins in one shard; it only grows.
+type tally struct {
+	redeemed, returned, refunded int64
+}
+
+const tallyLen = 3 * 8
+
+func (t *tally) add(u tally) {
+	t.redeemed += u.redeemed
+	t.returned += u.returned
+	t.refunded += u.refunded
+}
+
+func (t tally) append(dst []byte) []byte {
+	return appendInt64(appendInt64(appendInt64(dst, t.redeemed), t.returned), t.refunded)
+}
+
+func decodeTally(b []byte) (t tally, err error) {
+	if len(b) != tallyLen {
+		return t, badRecord("tally", "wrong length")
+	}
+	r := reader(b)
+	t.redeemed, t.returned, t.refunded = r.int64(), r.int64(), r.int64()
+	if t.redeemed < 0 || t.returned < 0 || t.refunded < 0 {
+		return tally{}, badRecord("tally", "negative count")
+	}
+	return t, nil
+}
+
+// counters counts the coins of one shard since its creation; it only grows.
+type counters struct {
+	issued, redeemed, returned, refundedLive, refundedReturned int64
+}
+
+const countersLen = 5 * 8
+
+// live returns how many coins are live, held how many are returned and not refunded.
+func (c counters) live() int64 { return c.issued - c.redeemed - c.refundedLive }
+func (c counters) held() int64 { return c.returned - c.refundedReturned }
+
+func (c *counters) add(d counters) {
+	c.issued += d.issued
+	c.redeemed += d.redeemed
+	c.returned += d.returned
+	c.refundedLive += d.refundedLive
+	c.refundedReturned += d.refundedReturned
+}
+
+func (c counters) append(dst []byte) []byte {
+	for _, v := range [...]int64{c.issued, c.redeemed, c.returned, c.refundedLive, c.refundedReturned} {
+		dst = appendInt64(dst, v)
+	}
+	return dst
+}
+
+func decodeCounters(b []byte) (c counters, err error) {
+	if len(b) != countersLen {
+		return c, badRecord("counters", "wrong length")
+	}
+	r := reader(b)
+	for _, v := range [...]*int64{&c.issued, &c.redeemed, &c.returned, &c.refundedLive, &c.refundedReturned} {
+		if *v = r.int64(); *v < 0 {
+			return counters{}, badRecord("counters", "negative count")
+		}
+	}
+	return c, nil
+}
+
+// withdrawal is what repeats of a withdrawal, and a restart, need to know.
+type withdrawal struct {
+	state withdrawalState
+	count int
+	salt  core.Salt
+}
+
+type withdrawalState uint8
+
+const (
+	withdrawalPending withdrawalState = 1 // debited; its coins may not be live yet
+	withdrawalDone    withdrawalState = 2 // every coin became live
+	withdrawalVoid    withdrawalState = 3 // refused after the debit, see errSaltUsed
+)
+
+const withdrawalLen = 1 + 4 + 32
+
+func (w *withdrawal) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(w.state)), uint32(w.count))
+	return append(dst, w.salt[:]...)
+}
+
+func decodeWithdrawal(b []byte) (w withdrawal, err error) {
+	if len(b) != withdrawalLen {
+		return w, badRecord("withdrawal", "wrong length")
+	}
+	r := reader(b)
+	w.state = withdrawalState(r.byte())
+	w.count = int(r.uint32())
+	r.copy(w.salt[:])
+	switch {
+	case w.state < withdrawalPending || w.state > withdrawalVoid:
+		return withdrawal{}, badRecord("withdrawal", "unknown state")
+	case w.count < 1 || w.count > maxCall:
+		return withdrawal{}, badRecord("withdrawal", "impossible number of coins")
+	}
+	return w, nil
+}
+
+const (
+	returnedLen      = 16 + 16 + 8
+	spentLen         = 1 + 16 + 8
+	spentRedeemerLen = spentLen + 16 + 16
+)
+
+// The state bytes of a spent record.
+const (
+	spentRedeemed         = 1 // with redeemer (= account) and digest, each once
+	spentRefunded         = 2 // refunded while live: no redeemer
+	spentRefundedReturned = 3 // refunded after a return: redeemer and digest kept for repeats of the return
+)
+
+// appendSpent encodes a coin that is redeemed or refunded.
+func appendSpent(dst []byte, c *coin) []byte {
+	switch {
+	case c.phase == redeemed:
+		dst = append(append(dst, spentRedeemed), c.redeemer[:]...)
+		dst = appendInt64(dst, c.at)
+		return append(dst, c.digest[:]...)
+	case c.wasReturned:
+		dst = append(append(dst, spentRefundedReturned), c.refunder[:]...)
+		dst = appendInt64(dst, c.at)
+		return append(append(dst, c.redeemer[:]...), c.digest[:]...)
+	default:
+		dst = append(append(dst, spentRefunded), c.refunder[:]...)
+		return appendInt64(dst, c.at)
+	}
+}
+
+func decodeSpent(b []byte) (c coin, err error) {
+	if len(b) < spentLen {
+		return c, badRecord("spent coin", "too short")
+	}
+	r := reader(b)
+	state := r.byte()
+	var account AccountID
+	r.copy(account[:])
+	c.at = r.int64()
+	switch {
+	case state == spentRedeemed && len(r) == 16:
+		c.phase, c.redeemer = redeemed, account
+		r.copy(c.digest[:])
+	case state == spentRefunded && len(r) == 0:
+		c.phase, c.refunder = refunded, account
+	case state == spentRefundedReturned && len(r) == 32:
+		c.phase, c.refunder, c.wasReturned = refunded, account, true
+		r.copy(c.redeemer[:])
+		r.copy(c.digest[:])
+	default:
+		return coin{}, badRecord("spent coin", "unknown state or wrong length")
+	}
+	return c, nil
+}
+
+func appendReturned(dst []byte, c *coin) []byte {
+	dst = append(append(dst, c.redeemer[:]...), c.digest[:]...)
+	return appendInt64(dst, c.at)
+}
+
+func decodeReturned(b []byte) (c coin, err error) {
+	if len(b) != returnedLen {
+		return c, badRecord("returned coin", "wrong length")
+	}
+	r := reader(b)
+	c.phase = returned
+	r.copy(c.redeemer[:])
+	r.copy(c.digest[:])
+	c.at = r.int64()
+	return c, nil
+}
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms) }

@@ -1,0 +1,130 @@
+package ledger
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ecoin/core"
+)
+
+// Stats are the ledger's live counters. Coins count since the ledger was created,
+// events since Open, and the rest says how things are now.
+type Stats struct {
+	Live     int64 // coins that can be redeemed
+	Issued   int64 // coins
+	Redeemed int64 // coins
+	Returned int64 // coins, refunded since or not
+	Refunded int64 // coins
+
+	Retries      int64 // redeems answered "redeemed before"
+	DoubleSpends int64 // redeems answered "already redeemed"
+	NotLive      int64 // redeems, returns and refunds answered "not live"
+	Temporary    int64 // coins answered "temporary failure", because a read failed
+	Corruptions  int64 // damaged blocks met
+	Overloads    int64 // calls refused because the queue was full
+	LowDisk      int64 // withdrawals refused because the disk is nearly full
+	Batches      int64 // batches decided by all shards
+	Coins        int64 // coins in these batches
+
+	Queued         int64  // coins waiting or being committed
+	DiskBytes      uint64 // what the store occupies, its log included
+	LogBytes       uint64 // what its write-ahead log occupies
+	ReadAmp        int    // sorted runs that a lookup may have to visit
+	CompactionDebt uint64 // bytes that compaction still has to rewrite, estimated
+}
+
+// events counts what happened since Open.
+type events struct {
+	retries, doubleSpends, notLive, temporary, overloads, lowDisk atomic.Int64
+}
+
+func (e *events) redeemed(status []core.Status) {
+	var retries, doubleSpends int64
+	for _, s := range status {
+		switch s {
+		case core.StatusRedeemedBefore:
+			retries++
+		case core.StatusRedeemed:
+			doubleSpends++
+		}
+	}
+	e.retries.Add(retries)
+	e.doubleSpends.Add(doubleSpends)
+	e.notLiveAndTemporary(status)
+}
+
+func (e *events) notLiveAndTemporary(status []core.Status) {
+	var notLive, temporary int64
+	for _, s := range status {
+		switch s {
+		case core.StatusNotLive:
+			notLive++
+		case core.StatusTemporary:
+			temporary++
+		}
+	}
+	e.notLive.Add(notLive)
+	e.temporary.Add(temporary)
+}
+
+// Stats returns the counters. It is cheap enough to call every second. The counters
+// of different shards are not of the same moment; Audit's are. After Close the
+// figures about the store are zero.
+func (l *Ledger) Stats() Stats {
+	s := Stats{
+		Retries:      l.events.retries.Load(),
+		DoubleSpends: l.events.doubleSpends.Load(),
+		NotLive:      l.events.notLive.Load(),
+		Temporary:    l.events.temporary.Load(),
+		Corruptions:  l.log.corruptions.Load(),
+		Overloads:    l.events.overloads.Load(),
+		LowDisk:      l.events.lowDisk.Load(),
+		Queued:       l.queued.Load(),
+	}
+	for _, sh := range l.shards {
+		sh.booksMu.Lock()
+		c := sh.books
+		sh.booksMu.Unlock()
+		s.Live += c.live()
+		s.Issued += c.issued
+		s.Redeemed += c.redeemed
+		s.Returned += c.returned
+		s.Refunded += c.refundedLive + c.refundedReturned
+		s.Batches += sh.commits.Load()
+		s.Coins += sh.coins.Load()
+	}
+	if l.gate.enter() != nil {
+		return s
+	}
+	defer l.gate.leave()
+	m := l.db.Metrics()
+	s.DiskBytes = m.DiskSpaceUsage()
+	s.LogBytes = m.WAL.Size
+	s.ReadAmp = m.ReadAmp()
+	s.CompactionDebt = m.Compact.EstimatedDebt
+	return s
+}
+
+// readFailed reports a failed read, at most once a second.
+func (l *Ledger) readFailed(shard int, err error) {
+	if l.readLog.allow(time.Now()) {
+		l.o.Logger.Error("ledger: read failed; the coins concerned are answered with a temporary failure", "shard", shard, "error", err)
+	}
+}
+
+// onceASecond limits log lines. The zero value works.
+type onceASecond struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (o *onceASecond) allow(now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.last.IsZero() && now.Sub(o.last) < time.Second {
+		return false
+	}
+	o.last = now
+	return true
+}

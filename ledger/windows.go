@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// windows cuts one kind of record into windows of time, so that old ones are
+// dropped as a range instead of key by key. A window is named by the second in which
+// it began; the next begins once it is a width old, with the first record after that.
+// Records are always written into the newest window, so a clock that goes backwards
+// creates nothing older. A window is dropped once the one after it is a width old: by
+// then every record in it is at least a width old, whatever the width was when they
+// were written. (But for one case: the clock went back while the width was made
+// smaller.)
+type windows struct {
+	db    *pebble.DB
+	kind  byte  // kindSpent or kindEnded
+	width int64 // seconds
+	log   *storeLog
+
+	// mu is held for reading from choosing the newest window until what goes
+	// into it was applied, so that nothing is written into a dropped window.
+	mu   sync.RWMutex
+	kept []uint32 // oldest first
+}
+
+// openWindows finds the windows that the store has.
+func openWindows(db *pebble.DB, kind byte, width time.Duration, log *storeLog) (*windows, error) {
+	w := &windows{db: db, kind: kind, width: int64(width / time.Second), log: log}
+	var err error
+	w.kept, err = listWindows(db, kind)
+	return w, err
+}
+
+// listWindows returns the windows of kind with at least one record, oldest first.
+func listWindows(db pebble.Reader, kind byte) (list []uint32, err error) {
+	it, err := db.NewIter(kindRange(kind))
+	if err != nil {
+		return nil, fmt.Errorf("ledger: look for windows: %w", err)
+	}
+	for ok := it.First(); ok; {
+		if len(it.Key()) < 5 {
+			_ = it.Close()
+			return nil, fmt.Errorf("ledger: look for windows: %w", badRecord("key of a window", "too short"))
+		}
+		start := binary.BigEndian.Uint32(it.Key()[1:])
+		list = append(list, start)
+		if start == math.MaxUint32 {
+			break
+		}
+		ok = it.SeekGE(appendWindowKey(nil, kind, start+1))
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("ledger: look for windows: %w", err)
+	}
+	return list, nil
+}
+
+// kindRange bounds an iterator to the keys of one kind.
+func kindRange(kind byte) *pebble.IterOptions {
+	return &pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}}
+}
+
+// acquire begins a new window if it is time for one, and returns all windows that
+// are kept, newest last. The caller calls release once it applied what it wrote.
+// The list must not be modified and is valid until then.
+func (w *windows) acquire(now time.Time) []uint32 {
+	second := max(0, min(now.Unix(), math.MaxUint32))
+	for {
+		w.mu.RLock()
+		if !w.dueLocked(second) {
+			return w.kept
+		}
+		w.mu.RUnlock()
+		w.begin(second)
+	}
+}
+
+// dueLocked reports whether it is time for a new window.
+func (w *windows) dueLocked(second int64) bool {
+	n := len(w.kept)
+	return n == 0 || second >= int64(w.kept[n-1])+w.width
+}
+
+func (w *windows) release() { w.mu.RUnlock() }
+
+// begin starts a window and drops those that are no longer needed, unless somebody
+// else did meanwhile.
+func (w *windows) begin(second int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.dueLocked(second) {
+		return
+	}
+	n := len(w.kept)
+	kept := append(w.kept[:n:n], uint32(second))
+	drop := 0
+	for drop+1 < len(kept) && int64(kept[drop+1])+w.width <= second {
+		drop++
+	}
+	w.kept = kept[drop:]
+	if drop == 0 {
+		return
+	}
+	from, to := appendWindowKey(nil, w.kind, kept[0]), appendWindowKey(nil, w.kind, kept[drop])
+	w.log.must("drop old windows", func() error { return w.db.DeleteRange(from, to, pebble.Sync) })
+	w.log.logger.Debug("ledger: dropped old windows", "kind", string(w.kind), "windows", drop)
+}
