@@ -1,0 +1,264 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ecoin/internal/wire"
+	"ecoin/ledger"
+)
+
+// adminDo calls the admin API on its socket; v is sent as JSON, a string as it is.
+func (h *harness) adminDo(method, path string, v any) reply {
+	h.t.Helper()
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", h.socket)
+		},
+	}}
+	var body []byte
+	switch v := v.(type) {
+	case nil:
+	case string:
+		body = []byte(v)
+	default:
+		var err error
+		if body, err = json.Marshal(v); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	req, err := http.NewRequest(method, "http://bank"+path, bytes.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return reply{res.StatusCode, res.Header, b}
+}
+
+func parse[T any](t testing.TB, r reply) T {
+	t.Helper()
+	var v T
+	d := json.NewDecoder(bytes.NewReader(r.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", r.body, err)
+	}
+	return v
+}
+
+// TestAdmin walks an account through everything the operator can do.
+func TestAdmin(t *testing.T) {
+	h := start(t)
+	p := h.stranger(newIdentity(t, "cam-1", time.Hour))
+	pin := ledger.Pin(p.id.Pin).String()
+	const accounts = wire.AdminPathAccounts
+
+	if list := parse[wire.AdminAccounts](t, h.adminDo("GET", accounts, nil).want(t, "list", 200)); list.Accounts == nil || len(list.Accounts) != 0 {
+		t.Errorf("a new bank lists %v", list)
+	}
+	a := parse[wire.AdminAccount](t, h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-1", Role: "collector", Pin: pin, Credit: 10}).want(t, "add", 200))
+	if a.Name != "cam-1" || a.Role != "collector" || a.Pin != pin || a.Balance != 10 || a.Granted != 10 || a.Removed || len(a.ID) != 32 || time.Since(a.Created) > time.Minute {
+		t.Errorf("added %+v", a)
+	}
+	coins := p.withdraw(4)
+	if a := parse[wire.AdminAccount](t, h.adminDo("POST", accounts+"/cam-1/credit", wire.Credit{Amount: 5}).want(t, "credit", 200)); a.Balance != 11 {
+		t.Errorf("credited %+v", a)
+	}
+	if a := parse[wire.AdminAccount](t, h.adminDo("POST", accounts+"/"+a.ID+"/credit", wire.Credit{Amount: -11}).want(t, "payout", 200)); a.Balance != 0 || a.Issued != 4 {
+		t.Errorf("paid out %+v", a)
+	}
+	h.adminDo("POST", accounts+"/cam-1/credit", wire.Credit{Amount: -1}).want(t, "payout over the balance", 409)
+
+	analyst := h.analyst()
+	analyst.do("POST", wire.PathRedeem, h.records(coins[:3])).want(t, "redeem", 200)
+	analyst.do("POST", wire.PathRedeem, h.records(coins[:1])).want(t, "double spend", 200)
+	st := parse[wire.Stats](t, h.adminDo("GET", wire.AdminPathStats, nil).want(t, "stats", 200))
+	if st.Live != 1 || st.Issued != 4 || st.Redeemed != 3 || st.DoubleSpends != 1 || st.Connections != 2 {
+		t.Errorf("stats %+v", st)
+	}
+	audit := parse[wire.Audit](t, h.adminDo("POST", wire.AdminPathAudit, nil).want(t, "audit", 200))
+	if !audit.OK || audit.Problems == nil || audit.Live != 1 || audit.Granted != 4 || audit.Balances != 3 || audit.Accounts != 2 || audit.Issued != 4 || audit.Redeemed != 3 {
+		t.Errorf("audit %+v", audit)
+	}
+	copyTo := filepath.Join(t.TempDir(), "copy")
+	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: copyTo}).want(t, "checkpoint", 200)
+	if l, err := ledger.Open(copyTo, ledger.Options{Mint: h.mint.AppendFingerprints, MinFreeBytes: 1}); err != nil {
+		t.Errorf("the checkpoint does not open: %v", err)
+	} else {
+		if st := l.Stats(); st.Live != 1 {
+			t.Errorf("the checkpoint holds %d live coins", st.Live)
+		}
+		l.Close()
+	}
+	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: "relative"}).want(t, "relative folder", 400)
+
+	// Names are unique among active accounts; keys always.
+	other := ledger.Pin{7}.String()
+	h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-1", Role: "collector", Pin: other}).want(t, "name taken", 409)
+	h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-9", Role: "collector", Pin: pin}).want(t, "key taken", 409)
+	removed := parse[wire.RemovedAccount](t, h.adminDo("POST", accounts+"/cam-1/remove", nil).want(t, "remove", 200))
+	if !removed.Removed || removed.ID != a.ID || removed.ConnectionsClosed != 1 {
+		t.Errorf("removed %+v", removed)
+	}
+	h.adminDo("POST", accounts+"/cam-1/remove", nil).want(t, "remove again by name", 404)
+	h.adminDo("POST", accounts+"/cam-1/credit", wire.Credit{Amount: 1}).want(t, "credit a removed name", 404)
+	b := parse[wire.AdminAccount](t, h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-1", Role: "analyst", Pin: other}).want(t, "name free again", 200))
+	if b.ID == a.ID || b.Balance != 0 {
+		t.Errorf("the new cam-1 is the old one: %+v", b)
+	}
+	h.adminDo("POST", accounts+"/"+a.ID+"/credit", wire.Credit{Amount: 3}).want(t, "credit a removed id", 200)
+	h.adminDo("POST", accounts+"/"+a.ID+"/credit", wire.Credit{Amount: -3}).want(t, "payout of a removed id", 200)
+	list := parse[wire.AdminAccounts](t, h.adminDo("GET", accounts, nil).want(t, "list", 200))
+	if len(list.Accounts) != 3 || list.Accounts[0].Name != "cam-1" || !list.Accounts[0].Removed || list.Accounts[1].ID != b.ID || list.Accounts[2].Name != "lab-1" {
+		t.Errorf("list %+v", list)
+	}
+}
+
+func TestAdminRefuses(t *testing.T) {
+	h := start(t)
+	pin := ledger.Pin{1}.String()
+	add := func(name, role, pin string, credit int64) wire.AddAccount {
+		return wire.AddAccount{Name: name, Role: role, Pin: pin, Credit: credit}
+	}
+	const accounts = wire.AdminPathAccounts
+	for _, c := range []struct {
+		name, method, path string
+		body               any
+		want               int
+	}{
+		{"no name", "POST", accounts, add("", "analyst", pin, 0), 400},
+		{"long name", "POST", accounts, add(strings.Repeat("a", 65), "analyst", pin, 0), 400},
+		{"name with a space", "POST", accounts, add("cam 1", "analyst", pin, 0), 400},
+		{"name with a slash", "POST", accounts, add("a/b", "analyst", pin, 0), 400},
+		{"name with a newline", "POST", accounts, add("a\nb", "analyst", pin, 0), 400},
+		{"name not ASCII", "POST", accounts, add("käm", "analyst", pin, 0), 400},
+		{"name like an id", "POST", accounts, add(strings.Repeat("0a", 16), "analyst", pin, 0), 400},
+		{"name ..", "POST", accounts, add("..", "analyst", pin, 0), 400},
+		{"no role", "POST", accounts, add("a", "", pin, 0), 400},
+		{"unknown role", "POST", accounts, add("a", "director", pin, 0), 400},
+		{"short pin", "POST", accounts, add("a", "analyst", pin[:63], 0), 400},
+		{"pin not hexadecimal", "POST", accounts, add("a", "analyst", "x"+pin[1:], 0), 400},
+		{"negative credit", "POST", accounts, add("a", "analyst", pin, -1), 400},
+		{"not JSON", "POST", accounts, "name=a", 400},
+		{"empty", "POST", accounts, "", 400},
+		{"unknown field", "POST", accounts, `{"name":"a","role":"analyst","pin":"` + pin + `","balance":5}`, 400},
+		{"two values", "POST", accounts, `{"name":"a","role":"analyst","pin":"` + pin + `"}{}`, 400},
+		{"credit as text", "POST", accounts, `{"name":"a","role":"analyst","pin":"` + pin + `","credit":"5"}`, 400},
+		{"credit beyond 64 bits", "POST", accounts, `{"name":"a","role":"analyst","pin":"` + pin + `","credit":9223372036854775808}`, 400},
+		{"huge", "POST", accounts, `{"name":"` + strings.Repeat("a", maxAdminBody) + `"}`, 400},
+		{"credit nobody", "POST", accounts + "/nobody/credit", wire.Credit{Amount: 1}, 404},
+		{"credit an unknown id", "POST", accounts + "/" + strings.Repeat("0a", 16) + "/credit", wire.Credit{Amount: 1}, 404},
+		{"credit nothing", "POST", accounts + "/nobody/credit", wire.Credit{}, 400},
+		{"remove nobody", "POST", accounts + "/nobody/remove", nil, 404},
+		{"no checkpoint folder", "POST", wire.AdminPathCheckpoint, wire.Checkpoint{}, 400},
+		{"wrong method", "DELETE", accounts, nil, 405},
+		{"audit by GET", "GET", wire.AdminPathAudit, nil, 405},
+		{"unknown path", "GET", "/admin/nothing", nil, 404},
+		{"unknown action", "POST", accounts + "/a/pay", nil, 404},
+		{"API path", "GET", wire.PathKeys, nil, 404},
+	} {
+		r := h.adminDo(c.method, c.path, c.body).want(t, c.name, c.want)
+		if c.want == 405 && r.header.Get("Allow") == "" {
+			t.Errorf("%s: no Allow", c.name)
+		}
+	}
+	list := parse[wire.AdminAccounts](t, h.adminDo("GET", accounts, nil))
+	if len(list.Accounts) != 0 {
+		t.Errorf("a refused request made %+v", list)
+	}
+}
+
+// TestSocketFile: mode, owner's neighbours, stale and live sockets, long paths.
+func TestSocketFile(t *testing.T) {
+	h := start(t)
+	fi, err := os.Stat(h.socket)
+	if err != nil || fi.Mode().Perm() != 0o600 || fi.Mode().Type() != fs.ModeSocket {
+		t.Fatalf("socket %v, %v", fi, err)
+	}
+	if _, err := listenUnix(h.socket); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a live socket was taken: %v", err)
+	}
+	h.adminDo("GET", wire.AdminPathStats, nil).want(t, "after that", 200)
+	h.stop()
+	h.wait()
+	if _, err := os.Stat(h.socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is still there after the stop: %v", err)
+	}
+
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "stale.sock")
+	ln, err := net.Listen("unix", stale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false) // as kill -9 leaves it
+	ln.Close()
+	ln, err = listenUnix(stale)
+	if err != nil {
+		t.Fatalf("a stale socket is not replaced: %v", err)
+	}
+	if fi, err := os.Stat(stale); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the new socket: %v, %v", fi, err)
+	}
+	ln.Close()
+
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenUnix(file); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("a file: %v", err)
+	}
+	if b, _ := os.ReadFile(file); string(b) != "precious" {
+		t.Error("the file is gone")
+	}
+	long := filepath.Join(dir, strings.Repeat("x", maxSocketPath))
+	if _, err := listenUnix(long); err == nil || !strings.Contains(err.Error(), "shorter") {
+		t.Errorf("a long path: %v", err)
+	}
+	if _, err := listenUnix(filepath.Join(dir, "no", "folder", "s")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+}
+
+// noGrants is a ledger that adds accounts and then has no room for a grant.
+type noGrants struct{ *ledger.Ledger }
+
+func (noGrants) Grant(context.Context, ledger.AccountID, int64) (ledger.Account, error) {
+	return ledger.Account{}, ledger.ErrOverload
+}
+
+// TestAddedWithoutCredit: an overload is a promise that nothing happened, which must
+// not be given when the account was added and only its credit failed.
+func TestAddedWithoutCredit(t *testing.T) {
+	h := start(t, func(o *Options) { o.Accounts = noGrants{o.Accounts.(*ledger.Ledger)} })
+	id := newIdentity(t, "cam", time.Hour)
+	add := wire.AddAccount{Name: "cam", Role: "collector", Pin: ledger.Pin(id.Pin).String(), Credit: 5}
+	r := h.adminDo("POST", wire.AdminPathAccounts, add)
+	if r.status != 500 || !strings.Contains(string(r.body), "grant it now") {
+		t.Errorf("answer %d: %s", r.status, r.body)
+	}
+	if a, err := h.store.AccountByPin(t.Context(), ledger.Pin(id.Pin)); err != nil || a.Balance() != 0 {
+		t.Errorf("account %+v, %v; want one without credit", a, err)
+	}
+}
