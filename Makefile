@@ -1,0 +1,55 @@
+# ecoin: `make` lists the targets.
+GO     ?= go
+TOOLS  := $(GO) tool -modfile=tools/go.mod
+ARGS   ?=
+COUNT  ?= 1
+BENCH  ?= .
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check fmt vet staticcheck tidy race bench-once bench fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+build: ## build bin/ecoin
+	$(GO) build -trimpath -o bin/ecoin ./cmd/ecoin
+
+demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
+	@bin/ecoin demo $(ARGS)
+
+test: check race bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, each benchmark once
+
+check: fmt vet staticcheck tidy ## gofmt, vet, staticcheck, tidy module files
+
+fmt: ## fail where gofmt would change a file
+	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+vet: ## go vet
+	$(GO) vet ./...
+
+staticcheck: ## staticcheck, at the version pinned in tools/go.mod
+	$(TOOLS) staticcheck ./...
+
+tidy: ## fail when go.mod or go.sum is stale
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+
+race: ## go test over everything, under the race detector where it can be built
+	@if $(GO) test -race -run '^$$' ./internal/problem >/dev/null 2>&1; then race=-race; \
+	else race=; echo "No C compiler here: the tests run without the race detector, which needs one."; fi; \
+	set -x; $(GO) test $$race -timeout 15m ./...
+
+bench-once: ## run every benchmark once, so that none rots
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
+
+bench: ## measure (BENCH=regexp COUNT=10), for benchstat: go tool -modfile=tools/go.mod benchstat
+	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(COUNT) -benchmem ./...
+
+fuzz: ## fuzz every target for FUZZTIME each
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+clean: ## remove what the build made
+	rm -rf bin

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// demoFigures is the JSON object the demonstration prints.
+type demoFigures struct {
+	Operations       int    `json:"operations"`
+	Results          int    `json:"results"`
+	CoinsIssued      int64  `json:"coins_issued"`
+	CoinsRedeemed    int64  `json:"coins_redeemed"`
+	CoinsRefunded    int64  `json:"coins_refunded"`
+	CoinsLive        int64  `json:"coins_live"`
+	AttacksTried     int    `json:"attacks_tried"`
+	AttacksSucceeded int    `json:"attacks_succeeded"`
+	Audit            string `json:"audit"`
+}
+
+// TestDemo runs the demonstration with real processes, on this machine's telemetry
+// and on a CSV file, and checks what it prints for programs and for people.
+func TestDemo(t *testing.T) {
+	csv := filepath.Join("..", "..", "testdata", "occupancy-datatest.csv")
+	t.Run("telemetry", func(t *testing.T) {
+		stdout, stderr, err := runDemo(t, "--json", "--operations", "3")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, stderr)
+		}
+		checkDemo(t, stdout)
+	})
+	t.Run("csv", func(t *testing.T) {
+		stdout, stderr, err := runDemo(t, "--csv", csv)
+		if err != nil {
+			t.Fatalf("%v\n%s%s", err, stdout, stderr)
+		}
+		// The whole file in one operation; figures computed independently of this
+		// program (see the analysis package's tests), here as people see them.
+		for _, says := range []string{
+			"Temperature", "21.4339", "1.02802", "hostile director", "got nothing", "coins refunded", "attacks succeeded  0",
+		} {
+			if !strings.Contains(stdout, says) {
+				t.Errorf("the demonstration does not say %q:\n%s", says, stdout)
+			}
+		}
+		if strings.Contains(stdout, "SUCCEEDED") || strings.Contains(stdout, "WRONG") {
+			t.Errorf("something is not as it must be:\n%s", stdout)
+		}
+	})
+	t.Run("a file that is not there", func(t *testing.T) {
+		if _, stderr, err := runDemo(t, "--csv", csv+"x"); err == nil || !strings.Contains(stderr, "occupancy-datatest.csvx") {
+			t.Errorf("%v\n%s", err, stderr)
+		}
+	})
+}
+
+func runDemo(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"demo"}, args...)...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+func checkDemo(t *testing.T, stdout string) {
+	t.Helper()
+	dec := json.NewDecoder(strings.NewReader(stdout))
+	dec.DisallowUnknownFields()
+	var f demoFigures
+	if err := dec.Decode(&f); err != nil {
+		t.Fatalf("standard output is not the object it should be: %v\n%s", err, stdout)
+	}
+	if dec.More() {
+		t.Errorf("standard output holds more than one object:\n%s", stdout)
+	}
+	switch {
+	case f.Audit != "ok",
+		f.AttacksTried < 10 || f.AttacksSucceeded != 0,
+		f.Operations < 3 || f.Results < 3 || f.Results > f.Operations,
+		f.CoinsIssued != f.CoinsRedeemed+f.CoinsRefunded+f.CoinsLive,
+		f.CoinsRefunded == 0 || f.CoinsRedeemed < int64(f.Results):
+		t.Errorf("figures are not as they must be: %+v", f)
+	}
+}

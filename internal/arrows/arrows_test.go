@@ -1,0 +1,78 @@
+package arrows
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists, for each package of the module, the packages of the module
+// that it may import. An arrow that is not here fails the test, so that a new
+// dependency is a decision somebody wrote down (ARCHITECTURE.md, "Packages").
+var allowed = map[string][]string{
+	"core":              {},
+	"internal/arrows":   {},
+	"internal/keyfile":  {},
+	"internal/problem":  {},
+	"internal/identity": {"internal/keyfile"},
+	"internal/bankkeys": {"core", "internal/identity", "internal/keyfile"},
+	"internal/wire":     {"core"},
+	"internal/httpserve": {
+		"internal/identity", "internal/problem",
+	},
+	"ledger":            {"core"},
+	"ledger/ledgertest": {"core", "ledger"},
+	"bank":              {"core", "ledger", "internal/wire"},
+	"client":            {"core", "internal/identity", "internal/problem", "internal/wire"},
+	"server": {
+		"bank", "core", "ledger",
+		"internal/identity", "internal/problem", "internal/wire",
+	},
+	"director": {
+		"core", "internal/httpserve", "internal/identity", "internal/problem", "internal/wire",
+	},
+	"analyst/analysis": {},
+	"analyst": {
+		"analyst/analysis", "client", "core", "director",
+		"internal/httpserve", "internal/identity", "internal/problem", "internal/wire",
+	},
+	"collector/wallet": {"core"},
+	"collector/source": {"core"},
+	"collector": {
+		"client", "collector/source", "collector/wallet", "core",
+		"internal/identity", "internal/problem", "internal/wire",
+	},
+}
+
+// anything may be imported by the wiring: the binary and its demonstration.
+var wiring = []string{"cmd/ecoin", "internal/demo"}
+
+func TestImportsPointOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "ecoin/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(bytes.TrimSpace(out))), "\n")
+	if len(lines) < 10 {
+		t.Fatalf("go list names %d packages; it should name the whole module", len(lines))
+	}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		from := strings.TrimPrefix(fields[0], "ecoin/")
+		if slices.Contains(wiring, from) {
+			continue
+		}
+		to, known := allowed[from]
+		if !known {
+			t.Errorf("package %s has no row in the table of allowed imports", from)
+		}
+		for _, path := range fields[1:] {
+			path, ours := strings.CutPrefix(path, "ecoin/")
+			if ours && known && !slices.Contains(to, path) {
+				t.Errorf("%s must not import %s", from, path)
+			}
+		}
+	}
+}
