@@ -96,7 +96,6 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-
 // A Collector runs operations. Its methods may be called concurrently.
 type Collector struct {
 	o        Options

@@ -35,6 +35,7 @@ func (l *Ledger) AddAccount(ctx context.Context, name string, role Role, pin Pin
 
 	record := accountRecord{role: role, created: l.now().UnixMilli(), pin: pin, name: name}
 	b := l.db.NewBatch()
+	var written error
 	id, err := l.findPin(l.db, pin)
 	switch {
 	case err == nil:
@@ -51,11 +52,11 @@ func (l *Ledger) AddAccount(ctx context.Context, name string, role Role, pin Pin
 		if _, err := rand.Read(id[:]); err != nil {
 			return Account{}, errors.Join(fmt.Errorf("ledger: add account: %w", err), b.Close())
 		}
-		err = errors.Join(b.Set(pinKey(pin), id[:], nil), b.Set(fundsKey(id), funds{}.append(nil), nil))
+		written = errors.Join(b.Set(pinKey(pin), id[:], nil), b.Set(fundsKey(id), funds{}.append(nil), nil))
 	default:
 		return Account{}, errors.Join(err, b.Close())
 	}
-	l.commitAccount(b, b.Set(accountKey(id), record.append(nil), nil))
+	l.commitAccount(b, errors.Join(written, b.Set(accountKey(id), record.append(nil), nil)))
 	return l.report(id)
 }
 

@@ -307,14 +307,6 @@ const countersLen = 5 * 8
 func (c counters) live() int64 { return c.issued - c.redeemed - c.refundedLive }
 func (c counters) held() int64 { return c.returned - c.refundedReturned }
 
-func (c *counters) add(d counters) {
-	c.issued += d.issued
-	c.redeemed += d.redeemed
-	c.returned += d.returned
-	c.refundedLive += d.refundedLive
-	c.refundedReturned += d.refundedReturned
-}
-
 func (c counters) append(dst []byte) []byte {
 	for _, v := range [...]int64{c.issued, c.redeemed, c.returned, c.refundedLive, c.refundedReturned} {
 		dst = appendInt64(dst, v)

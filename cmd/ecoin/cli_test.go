@@ -149,8 +149,8 @@ func TestNewBank(t *testing.T) {
 // TestPrintable: a result is written by a stranger and shown on a terminal.
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
-		"mean 3.5 °C\n\tok":         "mean 3.5 °C\n\tok",
-		"\x1b[31mred\x1b[0m\a":      "\ufffd[31mred\ufffd[0m\ufffd",
+		"mean 3.5 °C\n\tok":          "mean 3.5 °C\n\tok",
+		"\x1b[31mred\x1b[0m\a":       "\ufffd[31mred\ufffd[0m\ufffd",
 		"bell\x00 \xff\u202e \u0085": "bell\ufffd \ufffd\ufffd \ufffd",
 	} {
 		if got := printable([]byte(in)); got != want {

@@ -69,9 +69,8 @@ func TestKillBankUnderLoad(t *testing.T) {
 	ctx := context.Background()
 
 	type worker struct {
-		collector, analyst         *client.Client
-		redeemed, returned         int
-		refunded, rewon, unsettled int
+		collector, analyst           *client.Client
+		redeemed, returned, refunded int
 	}
 	ws := make([]*worker, workers)
 	for i := range ws {
@@ -171,6 +170,13 @@ func TestKillBankUnderLoad(t *testing.T) {
 		})
 		if want := int64(w.redeemed - w.returned); a != want {
 			t.Errorf("analyst %d has %d credits, want %d", i, a, want)
+		}
+		c := settle(t, func() (refunded int64, err error) {
+			acc, err := w.collector.Account(ctx)
+			return acc.Refunded, err
+		})
+		if c != int64(w.refunded) {
+			t.Errorf("collector %d has %d refunds, want %d", i, c, w.refunded)
 		}
 		rounds += w.redeemed / batch
 	}
