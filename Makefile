@@ -13,7 +13,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 build: ## build bin/ecoin
-	$(GO) build -trimpath -o bin/ecoin ./cmd/ecoin
+	@$(GO) build -trimpath -o bin/ecoin ./cmd/ecoin
 
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
@@ -23,7 +23,7 @@ test: check race bench-once ## everything that must pass: check, tests and fuzz 
 check: fmt vet staticcheck tidy ## gofmt, vet, staticcheck, tidy module files
 
 fmt: ## fail where gofmt would change a file
-	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 
 vet: ## go vet
 	$(GO) vet ./...

@@ -90,7 +90,7 @@ func TestSettingsPrecedence(t *testing.T) {
 // said, and what is refused when a part of it is gone.
 func TestNewBank(t *testing.T) {
 	b := newBank(t)
-	out := func() string { b.mu.Lock(); defer b.mu.Unlock(); return b.out.String() }()
+	out := b.outText()
 	for _, says := range []string{"issue.key", "fingerprint.key", "tls.crt", "header-x25519-", "ecoin keys client", "ecoin trust add", "Back up"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("the first start does not say %q:\n%s", says, out)

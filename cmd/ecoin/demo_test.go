@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // demoFigures is the JSON object the demonstration prints.
@@ -62,7 +65,7 @@ func TestDemo(t *testing.T) {
 func runDemo(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"demo"}, args...)...)
+	cmd := command(t.Context(), append([]string{"demo"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
 	return out.String(), errs.String(), err
@@ -86,5 +89,40 @@ func checkDemo(t *testing.T, stdout string) {
 		f.CoinsIssued != f.CoinsRedeemed+f.CoinsRefunded+f.CoinsLive,
 		f.CoinsRefunded == 0 || f.CoinsRedeemed < int64(f.Results):
 		t.Errorf("figures are not as they must be: %+v", f)
+	}
+}
+
+// TestDemoInterrupted ends the demonstration in the middle: it must take its
+// processes and its folder with it.
+func TestDemoInterrupted(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder)
+	p := startProc(t, "demo")
+	var roles []int
+	for len(roles) < 4 {
+		if p.ended() {
+			t.Fatalf("the demonstration ended early:\n%s", p.logText())
+		}
+		time.Sleep(10 * time.Millisecond)
+		roles = roles[:0]
+		for _, m := range regexp.MustCompile(`process (\d+)\n`).FindAllStringSubmatch(p.outText(), -1) {
+			pid, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			roles = append(roles, pid)
+		}
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code == 0 {
+		t.Error("an interrupted demonstration reports success")
+	}
+	for _, pid := range roles {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d is still there", pid)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -25,8 +25,14 @@ func TestMain(m *testing.M) {
 		os.Unsetenv("GOCOVERDIR")
 		main()
 	}
-	os.Setenv(asMain, "1") // for the processes that the tests start, and theirs
 	os.Exit(m.Run())
+}
+
+// command returns ecoin with args, to be run as a process.
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asMain+"=1") // for the processes that it starts, too
+	return cmd
 }
 
 // proc is a role running as a process.
@@ -43,8 +49,8 @@ type proc struct {
 // startProc runs ecoin with args until the test ends.
 func startProc(t *testing.T, args ...string) *proc {
 	t.Helper()
-	p := &proc{t: t, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "ECOIN_LOG_FORMAT=json")
+	p := &proc{t: t, cmd: command(context.Background(), args...), done: make(chan struct{})}
+	p.cmd.Env = append(p.cmd.Env, "ECOIN_LOG_FORMAT=json")
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +95,21 @@ func (p *proc) logText() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.String()
+}
+
+func (p *proc) outText() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+func (p *proc) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // says waits for the log line msg and returns its attributes.

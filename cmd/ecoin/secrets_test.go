@@ -88,7 +88,7 @@ func TestStolenLedgerRevealsNoCoin(t *testing.T) {
 		secrets[fmt.Sprintf("IV %d", i)] = ivs[i][:]
 	}
 
-	written := map[string][]byte{"standard output": b.out.Bytes(), "standard error": []byte(b.logText())}
+	written := map[string][]byte{"standard output": []byte(b.outText()), "standard error": []byte(b.logText())}
 	err = filepath.WalkDir(filepath.Join(b.dir, "ledger"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

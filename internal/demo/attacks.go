@@ -30,8 +30,8 @@ var attacks = []attack{
 	{"swap headers", "puts each of two operations under the other's header", 2, true, 0, 0, swapHeaders},
 	{"swap replies", "gives each of two collectors the other's reply", 2, true, 0, 2, swapReplies},
 	{"flip header bits", "flips a bit in every part of prefix and header", 1, false, 0, 0, flipHeader},
-	{"flip payload bits", "flips a bit in the ciphertext", 1, false, 0, 0, flipPayload},
-	{"flip reply bits", "flips a bit in the reply", 1, false, 0, 1, flipReply},
+	{"flip payload bits", "flips bits in ciphertext and tag", 1, false, 0, 0, flipPayload},
+	{"flip reply bits", "flips a bit in the reply's IV", 1, false, 0, 1, flipReply},
 	{"truncate requests", "cuts requests at many lengths, and lengthens one", 1, false, 0, 0, truncateRequest},
 	{"truncate replies", "cuts the reply", 1, false, 0, 1, truncateReply},
 	{"reflect", "returns the request as its own reply, as it is and relabelled", 2, false, 0, 0, reflect},
@@ -40,7 +40,7 @@ var attacks = []attack{
 	{"reroute", "sends the operation to an analysis it was not made for", 1, false, 0, 0, reroute},
 	{"drop replies", "lets the analyst work and drops the reply", 1, false, 0, 1, dropReply},
 	{"replay old replies", "answers the second operation with the first one's reply", 2, false, 1, 2, oldReply},
-	{"redeem itself", "offers the captured header to the bank, with a key of its own and with none", 1, false, 0, 0, redeemItself},
+	{"redeem itself", "offers the captured header to the bank, with its own key and with none", 1, false, 0, 0, redeemItself},
 	{"take over an analyst", "registers itself under an honest analyst's id", 1, false, 1, 1, takeOver},
 }
 
@@ -121,7 +121,9 @@ func flipHeader(h *hostile, op *operation) answer {
 }
 
 func flipPayload(h *hostile, op *operation) answer {
-	h.refused(op, "an operation with a flipped ciphertext bit", op.analysis, flipped(op.request, headerLen(op.request)+3))
+	// The second block: without the MAC the name would be intact, and some of the
+	// readings changed to the director's liking.
+	h.refused(op, "an operation with a flipped ciphertext bit", op.analysis, flipped(op.request, headerLen(op.request)+16+3))
 	h.refused(op, "an operation with a flipped tag bit", op.analysis, flipped(op.request, len(op.request)-1))
 	h.refused(op, "an operation the analyst gave up", op.analysis, op.request)
 	return lost
@@ -130,7 +132,9 @@ func flipPayload(h *hostile, op *operation) answer {
 func flipReply(h *hostile, op *operation) answer {
 	a := h.forward(op, op.analysis, op.request)
 	if a.served() {
-		a.body = flipped(a.body, 2*core.PrefixLen+1)
+		// A bit of the IV: without the MAC this very bit of the result would be
+		// flipped, and nothing else.
+		a.body = flipped(a.body, core.PrefixLen+5)
 	}
 	return a
 }
