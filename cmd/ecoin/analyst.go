@@ -20,14 +20,14 @@ type analystCmd struct {
 	Listen       string            `help:"Address to listen on." default:"127.0.0.1:7643"`
 	URL          string            `name:"url" help:"URL by which the director reaches this analyst. Default: https:// and the bound address."`
 	ID           string            `name:"id" help:"Name of the registration at the director. Default: made from the key."`
-	Director     string            `help:"URL of the director." default:"https://127.0.0.1:7543" placeholder:"URL"`
+	Director     string            `help:"URL of the director." default:"https://127.0.0.1:7543"`
 	DirectorCert string            `help:"The director's certificate; nobody else may send operations." placeholder:"FILE" required:""`
 	Analysis     []string          `help:"Analyses to offer, of those built in. Default: all." placeholder:"NAME"`
 	Exec         map[string]string `help:"Offer a program as an analysis: standard input to standard output. Repeatable." placeholder:"NAME=COMMAND" mapsep:"none"`
 	ExecTimeout  time.Duration     `help:"Longest run of such a program." default:"10s"`
-	ExecOutput   int               `help:"Most output of such a program." default:"524288" placeholder:"BYTES"`
+	ExecOutput   int               `help:"Most output of such a program." default:"524288"`
 	Capacity     int               `help:"Most operations under way at once." default:"64"`
-	MaxBody      int64             `help:"Longest request or reply; no more than the director's." default:"1048576" placeholder:"BYTES"`
+	MaxBody      int64             `help:"Longest request or reply; no more than the director's." default:"1048576"`
 	Timeout      time.Duration     `help:"Longest time for one operation; less than the director's." default:"25s"`
 }
 

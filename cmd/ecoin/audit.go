@@ -71,7 +71,7 @@ func (c *auditCmd) audit(ctx context.Context, log *slog.Logger) (wire.Audit, err
 
 func printAudit(w io.Writer, a wire.Audit) error {
 	fmt.Fprintf(w, "%d accounts, %d live coins; issued %d, redeemed %d, refunded %d\n", a.Accounts, a.Live, a.Issued, a.Redeemed, a.Refunded)
-	fmt.Fprintf(w, "granted %d = balances %d + live %d + returned %d + half issued %d\n", a.Granted, a.Balances, a.Live, a.Returned, a.Pending)
+	fmt.Fprintf(w, "granted %d = balances %d + live %d + returned %d + under way %d\n", a.Granted, a.Balances, a.Live, a.Returned, a.Pending)
 	for _, p := range a.Problems {
 		fmt.Fprintf(w, "WRONG: %s\n", p)
 	}

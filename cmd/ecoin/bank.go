@@ -30,7 +30,7 @@ func (d bankDir) ledger() string { return filepath.Join(string(d), "ledger") }
 func (d bankDir) socket() string { return filepath.Join(string(d), "admin.sock") }
 
 type bankCmd struct {
-	Dir     bankDir  `help:"Folder of the bank: keys, ledger, admin socket." default:"${dir}" placeholder:"DIR"`
+	Dir     bankDir  `help:"Folder of the bank: keys, ledger, admin socket." default:"${dir}"`
 	Listen  string   `help:"Address of the API." default:"127.0.0.1:7443"`
 	Health  string   `help:"Address of health, metrics and profiles; keep it private." default:"127.0.0.1:7444"`
 	URL     string   `name:"url" help:"URL by which clients reach the API; announced with the keys. Default: https:// and the bound address."`
@@ -42,7 +42,7 @@ type bankCmd struct {
 	Shards           int           `help:"Parts of the ledger that commit independently, a power of two up to 256; fixed on the first start, 16 if not given." default:"0"`
 	SpentWindow      time.Duration `help:"How long, at least, retries and refund evidence work after a redeem." default:"1h"`
 	WithdrawalWindow time.Duration `help:"How long, at least, a withdrawal can be asked for again." default:"24h"`
-	MinFree          uint64        `help:"Free bytes on the ledger's disk below which withdrawals are refused." default:"1073741824" placeholder:"BYTES"`
+	MinFree          uint64        `help:"Free bytes on the ledger's disk below which withdrawals are refused." default:"1073741824"`
 	MaxConns         int           `help:"Most client connections at once." default:"16384"`
 }
 
@@ -93,10 +93,10 @@ func (c *bankCmd) create(out io.Writer) error {
 	for _, path := range paths {
 		fmt.Fprintf(out, "  %s\n", path)
 	}
-	fmt.Fprintf(out, `Next, in another terminal:
-  ecoin keys client cam-1                 make a key and certificate for a collector
+	fmt.Fprintf(out, `Next, in another terminal: make a key for a collector, give it an account, and check the books.
+  ecoin keys client cam-1
   ecoin trust add cam-1 --role collector --cert cam-1.crt --credit 1000 --dir %s
-  ecoin audit --dir %s                    check that every coin is accounted for
+  ecoin audit --dir %s
 Clients verify this bank by %s: give it to them.
 Back up %s now, apart from the ledger: without it every coin is lost, with it and the ledger coins can be stolen.
 `, c.Dir, c.Dir, filepath.Join(c.Dir.keys(), "tls.crt"), c.Dir.keys())

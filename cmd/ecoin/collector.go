@@ -30,8 +30,8 @@ type collectorCmd struct {
 // bankFlags are how a client of the bank reaches it, and as whom.
 type bankFlags struct {
 	identityFlags
-	Bank     string `help:"URL of the bank." default:"https://127.0.0.1:7443" placeholder:"URL"`
-	BankCert string `help:"Certificate the bank is known by: keys/tls.crt of its folder." default:"ecoin-bank/keys/tls.crt" placeholder:"FILE"`
+	Bank     string `help:"URL of the bank." default:"https://127.0.0.1:7443"`
+	BankCert string `help:"Certificate the bank is known by: keys/tls.crt of its folder." default:"ecoin-bank/keys/tls.crt"`
 }
 
 func (f bankFlags) client() (*client.Client, error) {
@@ -49,7 +49,7 @@ func (f bankFlags) client() (*client.Client, error) {
 // walletFlags are what every collector command needs.
 type walletFlags struct {
 	bankFlags
-	Wallet string `help:"Folder of the wallet; made if missing." default:"wallet" placeholder:"DIR"`
+	Wallet string `help:"Folder of the wallet; made if missing." default:"wallet"`
 }
 
 // open opens wallet and collector; the caller calls close when done.
@@ -75,7 +75,7 @@ func (f walletFlags) open(o collector.Options) (c *collector.Collector, w *walle
 
 type collectorRunCmd struct {
 	walletFlags
-	Director     string        `help:"URL of the director." default:"https://127.0.0.1:7543" placeholder:"URL"`
+	Director     string        `help:"URL of the director." default:"https://127.0.0.1:7543"`
 	DirectorCert string        `help:"Certificate the director is known by." placeholder:"FILE" required:""`
 	Analysis     []string      `help:"Analyses; each batch of readings goes through all of them." default:"summary" placeholder:"NAME"`
 	CSV          string        `name:"csv" help:"CSV file with a header to read instead of this machine's telemetry." placeholder:"FILE"`

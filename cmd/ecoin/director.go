@@ -20,7 +20,7 @@ func (f identityFlags) load() (*identity.Identity, error) { return identity.Load
 type directorCmd struct {
 	identityFlags
 	Listen        string        `help:"Address to listen on." default:"127.0.0.1:7543"`
-	MaxBody       int64         `help:"Longest request or reply." default:"1048576" placeholder:"BYTES"`
+	MaxBody       int64         `help:"Longest request or reply." default:"1048576"`
 	MaxOperations int           `help:"Most operations under way at once." default:"256"`
 	MaxCapacity   int           `help:"Most operations under way at one analyst, whatever it registers." default:"256"`
 	MaxAnalysts   int           `help:"Most registered analysts." default:"256"`

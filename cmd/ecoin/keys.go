@@ -38,7 +38,7 @@ func (c *keysClientCmd) Run(std streams) error {
 }
 
 type keysNewCmd struct {
-	Dir   bankDir `help:"Folder of the bank." default:"${dir}" placeholder:"DIR"`
+	Dir   bankDir `help:"Folder of the bank." default:"${dir}"`
 	Suite string  `help:"Suite of the key: ${enum}." enum:"x25519,rsa3072" default:"x25519"`
 }
 
@@ -56,7 +56,7 @@ func (c *keysNewCmd) Run(std streams) error {
 }
 
 type keysListCmd struct {
-	Dir bankDir `help:"Folder of the bank." default:"${dir}" placeholder:"DIR"`
+	Dir bankDir `help:"Folder of the bank." default:"${dir}"`
 }
 
 func (c *keysListCmd) Run(std streams) error {

@@ -22,7 +22,7 @@ type trustCmd struct {
 
 // socketFlags name the running bank.
 type socketFlags struct {
-	Dir    bankDir `help:"Folder of the bank." default:"${dir}" placeholder:"DIR"`
+	Dir    bankDir `help:"Folder of the bank." default:"${dir}"`
 	Socket string  `help:"The bank's admin socket. Default: admin.sock in --dir." placeholder:"FILE"`
 }
 

@@ -363,7 +363,7 @@ func (d *run) audit(ctx context.Context) error {
 	d.must(t.issued == t.redeemed+t.refunded+a.Live, "issued %d coins; redeemed %d, refunded %d and live %d do not add up to it",
 		t.issued, t.redeemed, t.refunded, a.Live)
 	d.must(t.redeemed == d.kept, "analysts keep %d credits for %d pieces of work", t.redeemed, d.kept)
-	d.must(a.Returned == 0 && a.Pending == 0, "%d returned coins are not refunded, %d coins are half issued", a.Returned, a.Pending)
-	d.say("  granted %d = balances %d + live %d + returned %d + half issued %d", a.Granted, a.Balances, a.Live, a.Returned, a.Pending)
+	d.must(a.Returned == 0 && a.Pending == 0, "%d returned coins are not refunded, %d coins are under way", a.Returned, a.Pending)
+	d.say("  granted %d = balances %d + live %d + returned %d + under way %d", a.Granted, a.Balances, a.Live, a.Returned, a.Pending)
 	return nil
 }
