@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestBackup takes a copy of a bank at work and starts the bank from it: what was
+// live at that moment is live, the books balance.
+func TestBackup(t *testing.T) {
+	b := newBank(t)
+	c := b.newClient("cam", "collector", 100)
+	coins, err := c.Withdraw(context.Background(), [16]byte{1}, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "copy")
+	mustEcoin(t, "ledger", "backup", copied, "--dir", b.dir)
+	if code, _, stderr := ecoin(t, "ledger", "backup", copied, "--dir", b.dir); code == 0 || !strings.Contains(stderr, "copy") {
+		t.Errorf("a second backup into the same folder: exit code %d, %s", code, stderr)
+	}
+	if _, err := c.Withdraw(context.Background(), [16]byte{2}, 10); err != nil { // not in the copy
+		t.Fatal(err)
+	}
+	if out := mustEcoin(t, "ledger", "stats", "--dir", b.dir); !strings.HasPrefix(out, "50 coins live") {
+		t.Errorf("ledger stats says: %s", out)
+	}
+	b.terminate()
+
+	ledger := filepath.Join(b.dir, "ledger")
+	if err := os.RemoveAll(ledger); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(copied, ledger); err != nil {
+		t.Fatal(err)
+	}
+	if out := mustEcoin(t, "audit", "--dir", b.dir); !strings.Contains(out, "40 live coins") || !strings.HasSuffix(out, "ok\n") {
+		t.Errorf("audit of the copy says: %s", out)
+	}
+	b.start()
+	refunded, err := c.Refund(context.Background(), coins)
+	if err != nil || len(refunded) != 40 {
+		t.Fatalf("refund from the copy: %d, %v", len(refunded), err)
+	}
+	for _, r := range refunded {
+		if r.Status != 0 {
+			t.Fatalf("a coin of the copy: %v", r.Status)
+		}
+	}
+}
