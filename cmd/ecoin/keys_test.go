@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ecoin/client"
+	"ecoin/core"
+)
+
+// TestHeaderKeysWhileRunning adds a key of the other suite to a running bank, uses
+// both, and retires the first: what is sealed for it no longer opens, and costs no
+// coin.
+func TestHeaderKeysWhileRunning(t *testing.T) {
+	b := newBank(t)
+	collector := b.newClient("cam", "collector", 10)
+	analyst := b.newClient("lab", "analyst", 0)
+	ctx := context.Background()
+	first := b.hasKeys(collector, 1)[0]
+	old, err := filepath.Glob(filepath.Join(b.dir, "keys", "header-*"))
+	if err != nil || len(old) != 1 {
+		t.Fatalf("header keys: %v, %v", old, err)
+	}
+
+	out := mustEcoin(t, "keys", "new", "--suite", "rsa3072", "--dir", b.dir)
+	if !strings.Contains(out, "rsa3072") || !strings.Contains(out, "SIGHUP") {
+		t.Errorf("keys new says: %s", out)
+	}
+	if out := mustEcoin(t, "keys", "list", "--dir", b.dir); strings.Count(out, "\n") != 3 {
+		t.Errorf("keys list says:\n%s", out)
+	}
+	b.cmd.Process.Signal(syscall.SIGHUP)
+	keys := b.hasKeys(collector, 2)
+	coins, err := collector.Withdraw(ctx, [16]byte{1}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	redeem := func(key *core.PublicKey, coin core.Coin) core.Status {
+		t.Helper()
+		var s core.Scratch
+		record, err := key.AppendHeader(nil, &s, &core.Secrets{Coin: coin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := analyst.Redeem(ctx, [][]byte{record})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r[0].Status
+	}
+	for i, key := range keys {
+		if st := redeem(key.Public, coins[i]); st != core.StatusOK {
+			t.Errorf("redeem under %v: %v", key.Public.Suite(), st)
+		}
+	}
+
+	if err := os.Rename(old[0], filepath.Join(b.dir, "retired")); err != nil {
+		t.Fatal(err)
+	}
+	b.cmd.Process.Signal(syscall.SIGHUP)
+	left := b.hasKeys(collector, 1)[0]
+	if st := redeem(first.Public, coins[2]); st != core.StatusNotOpen {
+		t.Errorf("redeem under a retired key: %v", st)
+	}
+	if st := redeem(left.Public, coins[2]); st != core.StatusOK {
+		t.Errorf("the same coin under the other key: %v", st)
+	}
+
+	// A key that cannot be read must not take the others with it.
+	if err := os.WriteFile(filepath.Join(b.dir, "keys", "header-x25519-0000000000000000.key"), []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.cmd.Process.Signal(syscall.SIGHUP)
+	b.says("header keys not reloaded, the old ones stay")
+	b.hasKeys(collector, 1)
+}
+
+// hasKeys waits until the bank announces n keys.
+func (b *testBank) hasKeys(c *client.Client, n int) []client.Key {
+	b.t.Helper()
+	for range 500 {
+		keys, err := c.Keys(context.Background())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if len(keys) == n {
+			return keys
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.t.Fatalf("the bank does not announce %d keys", n)
+	return nil
+}
