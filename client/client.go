@@ -12,8 +12,9 @@
 // errors.As finds the bank's *problem.Problem unless an argument was wrong. Or it
 // returns any other error, and nobody here knows what the bank did: the request or
 // the answer was lost, late or malformed. Then ask again with the same arguments:
-// withdraw, redeem, return and refund all give the same answer to the same caller
-// however often they are asked.
+// however often they are asked, withdraw, redeem, return and refund act once, and as
+// long as the bank keeps its record of that they tell the same caller the same thing
+// (redeem says core.StatusRedeemedBefore the second time).
 //
 // The package never repeats a call by itself.
 //

@@ -259,11 +259,10 @@ func TestBrokenConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := rawBank(t, serve)
-			start := time.Now()
 			coins, err := c.Withdraw(ctx, [16]byte{}, 2)
 			unknown(t, name, len(coins), err)
-			if d := time.Since(start); d > time.Second {
-				t.Errorf("it took %v to notice", d)
+			if errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("only the timeout ended it: %v", err)
 			}
 		})
 	}
@@ -301,11 +300,10 @@ func endless(header string) func(net.Conn) {
 
 func TestEndlessJSON(t *testing.T) {
 	c := rawBank(t, endless("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"))
-	start := time.Now()
 	_, err := c.Keys(ctx)
 	unknown(t, "keys", 0, err)
-	if errors.Is(err, context.DeadlineExceeded) || time.Since(start) > time.Second {
-		t.Errorf("read on for %v: %v", time.Since(start), err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("only the timeout ended it: %v", err)
 	}
 }
 
@@ -431,7 +429,11 @@ func TestRequestBodyIsWiped(t *testing.T) {
 		"not let in": {stranger, "/ok", false}, "not connected": {closed, "/ok", false},
 	} {
 		secret := bytes.Repeat([]byte{7}, 100_000)
-		limited, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		limit := 10 * time.Second
+		if tt.path == "/hang" {
+			limit = 200 * time.Millisecond
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
 		req, err := tt.c.caller.newRequest(limited, request{call: "x", method: "POST", path: tt.path, body: secret, bodyType: wire.TypeBinary})
 		if err != nil {
 			t.Fatal(err)

@@ -48,6 +48,6 @@
 //
 // A [Scratch] belongs to the caller and serves one goroutine at a time. Its
 // secret parts are cleared before each call returns. The standard library's
-// cipher and HPKE objects keep copies of keys until the garbage collector takes
-// them; that memory is outside this package's reach.
+// cipher, HMAC and HPKE objects keep copies of keys until the garbage collector
+// takes them; that memory is outside this package's reach.
 package core

@@ -122,8 +122,8 @@ func ParsePrivateKey(pkcs8 []byte) (*PrivateKey, error) {
 		return nil, errors.New("core: private key is not one PKCS#8 structure in DER")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
-	if err != nil {
-		return nil, fmt.Errorf("core: private key is not PKCS#8: %w", err)
+	if err != nil { // dropped: it can show key bytes as the number of an ASN.1 tag
+		return nil, errors.New("core: private key is damaged or not PKCS#8: use X25519 or RSA-3072")
 	}
 	switch key := key.(type) {
 	case *ecdh.PrivateKey:

@@ -192,6 +192,28 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 	}
 }
 
+// TestParsePrivateKeyErrorsHoldNoKey damages keys in the way that makes x509 take key
+// bytes for an ASN.1 tag, whose number its own errors show.
+func TestParsePrivateKeyErrorsHoldNoKey(t *testing.T) {
+	der, err := testX25519().MarshalPKCS8()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// RFC 8410 wraps the key in a second OCTET STRING, 04 20; here it lies in the
+	// first one, as some programs write it.
+	key := append([]byte{0x3f, 0xa7, 0xc7, 0x37, 27}, make([]byte, 27)...)
+	bare := append(bytes.Clone(der[:len(der)-34]), key...)
+	bare[1] -= 2
+	bare[len(bare)-33] = 32
+	_, err = ParsePrivateKey(bare)
+	if err == nil {
+		t.Fatal("a key without its inner OCTET STRING is accepted")
+	}
+	if strings.Contains(err.Error(), "648119") { // a7 c7 37 in base 128
+		t.Errorf("the error shows key bytes: %v", err)
+	}
+}
+
 // TestCanonicalX25519 walks the edge at p = 2^255 - 19.
 func TestCanonicalX25519(t *testing.T) {
 	below := fieldPrime(0)

@@ -86,7 +86,7 @@ func CutResult(plaintext []byte) (ReplyStatus, []byte, error) {
 	}
 	st := ReplyStatus(plaintext[0])
 	if st > ReplyRefused {
-		return 0, nil, fmt.Errorf("%w: unknown reply status %d", ErrFormat, st)
+		return 0, nil, fmt.Errorf("%w: result whose status is not known", ErrFormat)
 	}
 	return st, plaintext[1:], nil
 }

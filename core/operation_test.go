@@ -58,6 +58,10 @@ func TestPlaintextStaysOutOfErrors(t *testing.T) {
 			t.Errorf("%q: errors %v; %v", b, err, err2)
 		}
 	}
+	_, _, err := CutResult([]byte("\x53x")) // S is 83
+	if err == nil || strings.Contains(err.Error(), "83") || strings.Contains(err.Error(), "53") {
+		t.Errorf("the error shows the first byte: %v", err)
+	}
 }
 
 func TestResult(t *testing.T) {

@@ -11,11 +11,12 @@ import (
 // AES-256 key of its payload.
 //
 // Coins, IVs, Salts, Secrets, PrivateKeys, Keyrings, Mints and Scratches print as
-// "redacted" with the verbs of package fmt and in package slog, and refuse to be
-// marshaled as text or JSON; take the bytes (c[:]) where they are truly meant. Two
-// gaps cannot be closed from here. Package fmt calls no methods on unexported
-// fields: a struct that holds a secret in one needs a Format method of its own.
-// And it calls none for %w, which go vet refuses for anything but an error.
+// "redacted" with the verbs of package fmt and in package slog. The first five
+// refuse to be marshaled as text or JSON, the others have no exported fields; take
+// the bytes (c[:]) where they are truly meant. Two gaps cannot be closed from here.
+// Package fmt calls no methods on unexported fields: a struct that holds a secret in
+// one needs a Format method of its own. And it calls none for %w, which go vet
+// refuses for anything but an error.
 type Coin [32]byte
 
 // An IV is the unpredictable 128-bit initialization vector of one request's

@@ -18,8 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"syscall"
 
 	"ecoin/core"
 	"ecoin/internal/identity"
@@ -68,6 +68,7 @@ func Exists(dir string) (bool, error) {
 // complete or not at all; dir must not exist, or be empty. It returns the paths
 // of the files.
 func Create(dir string, suite core.Suite, hosts []string) (paths []string, err error) {
+	dir = filepath.Clean(dir) // with a slash at its end, temp would lie inside
 	temp := dir + ".new"
 	if err := os.RemoveAll(temp); err != nil { // what a crash left; nothing was ever used from it
 		return nil, err
@@ -75,6 +76,7 @@ func Create(dir string, suite core.Suite, hosts []string) (paths []string, err e
 	if err := os.MkdirAll(temp, 0o700); err != nil {
 		return nil, err
 	}
+	defer os.RemoveAll(temp) // of a Create that failed: otherwise it is gone by then
 	if _, _, err := AddHeaderKey(temp, suite); err != nil {
 		return nil, err
 	}
@@ -93,10 +95,11 @@ func Create(dir string, suite core.Suite, hosts []string) (paths []string, err e
 			return nil, err
 		}
 	}
-	if err := os.Rename(temp, dir); err != nil {
-		return nil, fmt.Errorf("%w (the folder must be absent or empty)", err)
+	// Not os.Rename, which does not replace an empty folder.
+	if err := syscall.Rename(temp, dir); err != nil {
+		return nil, fmt.Errorf("make the key folder %s, which must be absent or empty: %w", dir, err)
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := keyfile.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
@@ -104,15 +107,6 @@ func Create(dir string, suite core.Suite, hosts []string) (paths []string, err e
 		paths = append(paths, filepath.Join(dir, e.Name()))
 	}
 	return paths, err
-}
-
-// syncDir puts a folder's entries on disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // AddHeaderKey makes a header key of the given suite in dir. A bank that runs
@@ -184,7 +178,7 @@ func OpenRing(dir string) (*core.Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%s holds no header key (%sSUITE-KEYID%s): make one with \"ecoin keys new\"", dir, headerPrefix, keySuffix)
 	}
-	return core.NewKeyring(slices.Clip(keys)...)
+	return core.NewKeyring(keys...)
 }
 
 func readHeaderKey(path string) (*core.PrivateKey, error) {

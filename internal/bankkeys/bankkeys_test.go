@@ -1,6 +1,7 @@
 package bankkeys
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,6 +79,45 @@ func TestCreateAndOpen(t *testing.T) {
 	}
 	if first.TLS.Pin == other.TLS.Pin {
 		t.Error("two banks have the same TLS key")
+	}
+}
+
+// An operator, or a container, may have made the folder; and shells complete names
+// with a slash.
+func TestCreateInEmptyFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	must(t, os.Mkdir(dir, 0o755))
+	if _, err := Create(dir+"/", core.SuiteX25519, nil); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder's mode is %v, %v", info.Mode(), err)
+	}
+	if _, err := Open(dir, "", ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// A refused Create changes nothing and leaves no keys lying about.
+func TestCreateRefuses(t *testing.T) {
+	for name, prepare := range map[string]func(path string) error{
+		"folder in use": func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o755), os.WriteFile(filepath.Join(path, "x"), nil, 0o600))
+		},
+		"file": func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
+	} {
+		parent := t.TempDir()
+		dir := filepath.Join(parent, "keys")
+		must(t, prepare(dir))
+		if _, err := Create(dir, core.SuiteX25519, nil); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
+			t.Errorf("%s: the parent folder holds %v, %v", name, entries, err)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, issueFile)); err == nil {
+			t.Errorf("%s: keys were made in it", name)
+		}
 	}
 }
 

@@ -157,6 +157,7 @@ func ReadPin(file string) ([sha256.Size]byte, error) {
 	if err != nil {
 		return [sha256.Size]byte{}, err
 	}
+	defer clear(text) // somebody may have named a private key
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return [sha256.Size]byte{}, fmt.Errorf("identity: %s holds no PEM block, want a certificate or a public key", file)
@@ -176,7 +177,7 @@ func ReadPin(file string) ([sha256.Size]byte, error) {
 		}
 		spki = block.Bytes
 	default:
-		clear(block.Bytes) // perhaps a private key
+		clear(block.Bytes)
 		return [sha256.Size]byte{}, fmt.Errorf("identity: %s holds a PEM block of type %q, want a certificate or a public key", file, block.Type)
 	}
 	if err := checkKey(pub); err != nil {
@@ -192,6 +193,7 @@ func ReadRoots(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(text) // somebody may have named a private key
 	pool := x509.NewCertPool()
 	n := 0
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

@@ -1,8 +1,8 @@
 // Package keyfile stores secrets in files that their owner alone can read.
 //
 // [Write] creates such a file atomically and never overwrites one. [Read]
-// refuses a file that anybody else on the machine could have read or changed,
-// and says which command puts that right.
+// refuses a file whose mode lets group or others in, and says which command puts
+// that right.
 package keyfile
 
 import (
@@ -48,7 +48,7 @@ func Write(path string, data []byte) (err error) {
 			err = fmt.Errorf("keyfile: remove the temporary file of %s: %w", path, rerr)
 		}
 		if err == nil {
-			err = syncDir(dir)
+			err = SyncDir(dir)
 		}
 	}()
 	err = f.Chmod(0o600) // whatever the umask
@@ -131,8 +131,9 @@ func check(path string, fi fs.FileInfo) error {
 	return nil
 }
 
-// syncDir puts a folder's entries on disk.
-func syncDir(dir string) error {
+// SyncDir puts a folder's entries on disk: after it, files created, renamed or
+// removed there stay so.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("keyfile: sync folder: %w", err)

@@ -142,16 +142,18 @@ func Parse(status int, h http.Header, body []byte) (*Problem, error) {
 
 // clean makes foreign text printable on one line and at most maxText bytes long.
 func clean(s string) string {
-	if len(s) > maxText {
-		s = s[:maxText]
-		for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
-			s = s[:len(s)-1]
-		}
-	}
-	return strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar
-	}, s)
+	}, s) // valid UTF-8 now, and up to three times as long
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

@@ -134,6 +134,20 @@ func TestParseTrustsTheStatusLineAlone(t *testing.T) {
 	}
 }
 
+// Texts are cut between characters, at the last one that fits.
+func TestParseCutsTexts(t *testing.T) {
+	for _, c := range []string{"x", "é", "€", "𝄞", "\x01"} {
+		body := Marshal(&Problem{Detail: strings.Repeat(c, maxText)})
+		p, err := Parse(400, header("Content-Type", ContentType), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(p.Detail); n > maxText || n <= maxText-utf8.UTFMax || !utf8.ValidString(p.Detail) {
+			t.Errorf("%d times %q: %d bytes are left", maxText, c, n)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"title":"a","detail":"b\u001b[2J\n"}`))
 	f.Add([]byte(`{"detail":"` + strings.Repeat("é", 2000) + `"}`))
@@ -145,7 +159,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, s := range []string{p.Type, p.Title, p.Detail} {
-			if !utf8.ValidString(s) || len(s) > 3*maxText || strings.ContainsFunc(s, unicode.IsControl) {
+			if !utf8.ValidString(s) || len(s) > maxText || strings.ContainsFunc(s, unicode.IsControl) {
 				t.Fatalf("unsafe text %q", s)
 			}
 		}

@@ -40,8 +40,8 @@ const (
 	MaxWithdraw = 10000 // coins in one withdrawal
 )
 
-// Errors of whole request bodies, for errors.Is. A malformed record is neither:
-// its error wraps core.ErrFormat.
+// Errors of whole request bodies, for errors.Is. A malformed record is none of
+// them: its error wraps core.ErrFormat.
 var (
 	ErrEmpty   = errors.New("the body is empty: send at least one item")
 	ErrTooMany = fmt.Errorf("the body holds more than %d items: split it", MaxBatch)
