@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -153,18 +154,15 @@ func Open(dir, certFile, keyFile string) (*Keys, error) {
 	return &Keys{Ring: ring, Mint: core.NewMint(&issue, &fingerprint), TLS: id}, nil
 }
 
-// OpenRing reads the header keys in dir alone, in the order of their file names.
+// OpenRing reads the header keys in dir alone, the newest file first: clients take
+// the first key of their suite, so a new key takes over from those before it.
 func OpenRing(dir string) (*core.Keyring, error) {
-	entries, err := os.ReadDir(dir)
+	names, err := newestFirst(dir)
 	if err != nil {
 		return nil, err
 	}
 	var keys []*core.PrivateKey
-	for _, e := range entries { // sorted by name
-		name := e.Name()
-		if !strings.HasPrefix(name, headerPrefix) || !strings.HasSuffix(name, keySuffix) {
-			continue
-		}
+	for _, name := range names {
 		path := filepath.Join(dir, name)
 		key, err := readHeaderKey(path)
 		if err != nil {
@@ -179,6 +177,32 @@ func OpenRing(dir string) (*core.Keyring, error) {
 		return nil, fmt.Errorf("%s holds no header key (%sSUITE-KEYID%s): make one with \"ecoin keys new\"", dir, headerPrefix, keySuffix)
 	}
 	return core.NewKeyring(keys...)
+}
+
+// newestFirst returns the names of the header key files in dir, by time of change
+// and, where that is equal, by name.
+func newestFirst(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []fs.FileInfo // sorted by name
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), headerPrefix) || !strings.HasSuffix(e.Name(), keySuffix) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, info)
+	}
+	slices.SortStableFunc(files, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names, nil
 }
 
 func readHeaderKey(path string) (*core.PrivateKey, error) {

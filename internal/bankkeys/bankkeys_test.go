@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ecoin/core"
 )
@@ -135,6 +136,17 @@ func TestHeaderKeys(t *testing.T) {
 	if len(keys) != 2 || keys[0].ID() != public.ID() && keys[1].ID() != public.ID() {
 		t.Fatalf("the ring holds %d keys, want the first one and the new one", len(keys))
 	}
+	// The newest file is first, whatever the names say.
+	for i, age := range []time.Duration{0, 48 * time.Hour} {
+		changed := time.Now().Add(-age)
+		must(t, os.Chtimes(path, changed, changed))
+		ring, err := OpenRing(dir)
+		must(t, err)
+		if first := ring.Public()[0].ID() == public.ID(); first != (i == 0) {
+			t.Errorf("a key file changed %v ago is first: %v", age, first)
+		}
+	}
+
 	renamed := strings.Replace(path, public.ID().String(), "0000000000000000", 1)
 	if err := os.Rename(path, renamed); err != nil {
 		t.Fatal(err)
