@@ -14,12 +14,14 @@
 //     nobody knows whether it was redeemed. What keeps an analyst from it is to be
 //     killed, or to end while the bank is away;
 //   - every failure looks the same from outside: 422, the same bytes, the same
-//     headers, or, when a request does not arrive whole, a closed connection. An
-//     analysis that refuses its input is no failure: it says so inside the sealed
-//     reply.
+//     headers, or, when a request does not arrive whole, a closed connection. (What
+//     is not HTTP, net/http answers by itself, whatever it is about.) An analysis
+//     that refuses its input is no failure: it says so inside the sealed reply.
 //
 // One process per key: what tells a lost answer from a replay is the memory of this
-// process. Start with [New], then [Analyst.Run].
+// process. After a restart, a header that was served before and comes again just when
+// the bank's answers get lost passes for a retry: it is served again, or its coin
+// given back. Start with [New], then [Analyst.Run].
 package analyst
 
 import (

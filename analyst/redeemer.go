@@ -89,33 +89,41 @@ func (r *redeemer) redeem(ctx context.Context, record []byte) (v verdict, asked 
 	}
 }
 
-// call redeems a batch and tells everybody in it. A refusal of the whole call may be
-// about one record of it, so it is split until that one stands alone: a stranger's
-// record must not take others down with it.
+// call redeems a batch and tells everybody in it.
 func (r *redeemer) call(ctx context.Context, batch []*ask) {
 	records := make([][]byte, len(batch))
 	for i, a := range batch {
 		records[i] = a.record
 	}
-	limited, cancel := context.WithTimeout(ctx, r.timeout)
-	out, err := r.bank.Redeem(limited, records)
+	redeemAll(ctx, r.bank, r.timeout, records, func(i int, v verdict) { batch[i].answer <- v })
+}
+
+// redeemAll has the bank redeem records, at most timeout a call, and tells what became
+// of each, once and in order. A refusal of the whole call may be about one record of
+// it, so it is split until that one stands alone: a stranger's record must not take
+// others down with it.
+func redeemAll(ctx context.Context, bank Bank, timeout time.Duration, records [][]byte, tell func(i int, v verdict)) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	out, err := bank.Redeem(limited, records)
 	cancel()
-	if err == nil && len(out) != len(batch) {
-		err = fmt.Errorf("analyst: the bank answered for %d of %d records", len(out), len(batch))
+	defer clear(out)
+	n := len(records)
+	if err == nil && len(out) != n {
+		err = fmt.Errorf("analyst: the bank answered for %d of %d records", len(out), n)
 	}
-	if n := len(batch); n > 1 && refused(err) {
-		r.call(ctx, batch[:n/2])
-		r.call(ctx, batch[n/2:])
+	if n > 1 && refused(err) {
+		half := n / 2
+		redeemAll(ctx, bank, timeout, records[:half], tell)
+		redeemAll(ctx, bank, timeout, records[half:], func(i int, v verdict) { tell(half+i, v) })
 		return
 	}
-	for i, a := range batch {
+	for i := range records {
 		if err != nil {
-			a.answer <- verdict{err: err}
+			tell(i, verdict{err: err})
 			continue
 		}
-		a.answer <- verdict{status: out[i].Status, secrets: out[i].Secrets}
+		tell(i, verdict{status: out[i].Status, secrets: out[i].Secrets})
 	}
-	clear(out)
 }
 
 // refused reports whether err says that the bank did nothing, and would do nothing

@@ -151,27 +151,24 @@ func (r *returner) resolve(ctx context.Context, debts []debt) (redeemed, left []
 	if len(debts) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	out, err := r.bank.Redeem(ctx, records(debts))
-	defer clear(out)
-	if err == nil && len(out) != len(debts) {
-		err = fmt.Errorf("analyst: the bank answered for %d of %d records", len(out), len(debts))
-	}
-	if err != nil {
-		r.log.Warn("cannot ask the bank about coins in doubt; trying again", "coins", len(debts), "error", err)
-		return nil, debts
-	}
-	for i, d := range debts {
-		switch out[i].Status {
-		case core.StatusOK, core.StatusRedeemedBefore:
+	var failed error
+	redeemAll(ctx, r.bank, r.timeout, records(debts), func(i int, v verdict) {
+		d := debts[i]
+		switch {
+		case v.err != nil:
+			failed = v.err
+			left = append(left, d)
+		case v.status == core.StatusTemporary:
+			left = append(left, d)
+		case v.status == core.StatusOK, v.status == core.StatusRedeemedBefore:
 			d.doubt = false
 			redeemed = append(redeemed, d)
-		case core.StatusTemporary:
-			left = append(left, d)
 		default: // it never was this analyst's
 			r.held.release(d.digest, false)
 		}
+	})
+	if failed != nil {
+		r.log.Warn("cannot ask the bank about coins in doubt; trying again", "coins", len(left), "error", failed)
 	}
 	return redeemed, left
 }

@@ -14,6 +14,7 @@ import (
 
 	"ecoin/client"
 	"ecoin/core"
+	"ecoin/internal/problem"
 )
 
 // runReturner starts a returner; stop ends it within limit and returns what is owed.
@@ -164,6 +165,34 @@ func TestReturnDoubt(t *testing.T) {
 			if got := r.held.take(core.Digest{byte(k), 0, 1}); got != mayAgain {
 				t.Errorf("record %d may be taken again: %v", k, got)
 			}
+		}
+	})
+}
+
+// A record in doubt that the bank refuses the whole call for keeps no other coin from
+// being returned. It stays held: what became of it is not known.
+func TestReturnPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		returned := 0
+		r, stop := runReturner(scripted{
+			redeem: func(_ context.Context, records [][]byte) ([]client.Redeemed, error) {
+				time.Sleep(time.Millisecond)
+				for _, rec := range records {
+					if string(rec) == "record 37" {
+						return nil, fmt.Errorf("client: redeem: %w", problem.New(400, "a record is malformed"))
+					}
+				}
+				return echo(records), nil
+			},
+			give: func(_ context.Context, records [][]byte) ([]core.Status, error) {
+				returned += len(records)
+				return allOK(records), nil
+			},
+		}, nil)
+		owe(t, r, 0, 100, true)
+		time.Sleep(time.Minute)
+		if n := stop(0); n != 1 || returned != 99 || len(r.held.running) != 1 {
+			t.Errorf("owes %d, returned %d, holds %d", n, returned, len(r.held.running))
 		}
 	})
 }

@@ -37,7 +37,8 @@ import (
 )
 
 // Options configures New. Identity is required; every other zero value is a safe
-// default. Memory for messages is at most MaxOperations * 2 * MaxBody.
+// default. Requests and replies take at most about MaxOperations * 4 * MaxBody of
+// memory: each sits in a buffer of up to twice its length.
 type Options struct {
 	Address  string             // host:port to listen on; "" means 127.0.0.1:0
 	Identity *identity.Identity // for collectors, and for analysts, who know the director by it

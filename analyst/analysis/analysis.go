@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -73,17 +74,27 @@ func tidy(s string) string {
 // Their results are JSON objects whose fields keep their order. A figure that does
 // not exist (the deviation of one value, a sum beyond the range of a float64) is
 // null.
+//
+// They only compute, and may take 150 times the length of their input in memory; so
+// of one map no more run at a time than there are processors, and others wait.
 func Builtin() map[string]Func {
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	return map[string]Func{
-		"summary": onTable(summary),
-		"anomaly": onTable(anomaly),
-		"trend":   onTable(trend),
+		"summary": onTable(slots, summary),
+		"anomaly": onTable(slots, anomaly),
+		"trend":   onTable(slots, trend),
 	}
 }
 
-// onTable makes a Func of an analysis of a table.
-func onTable[R any](f func(context.Context, *table) (R, error)) Func {
+// onTable makes a Func of an analysis of a table. At most cap(slots) run at a time.
+func onTable[R any](slots chan struct{}, f func(context.Context, *table) (R, error)) Func {
 	return func(ctx context.Context, body []byte) ([]byte, error) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		t, err := parseTable(ctx, body)
 		if err != nil {
 			return nil, err

@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestParseTable(t *testing.T) {
@@ -106,6 +110,46 @@ func TestParseTableStops(t *testing.T) {
 			t.Errorf("%s: got %v, want context.Canceled", name, err)
 		}
 	}
+}
+
+// Analyses beyond the given number wait, as long as their contexts last.
+func TestAnalysesAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 2
+		now, peak := 0, 0
+		var mu sync.Mutex
+		f := onTable(make(chan struct{}, most), func(context.Context, *table) (int, error) {
+			mu.Lock()
+			now++
+			peak = max(peak, now)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return 0, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		var done, late atomic.Int32
+		var wg sync.WaitGroup
+		for range 4 * most {
+			wg.Go(func() {
+				switch _, err := f(ctx, []byte("a\n1\n")); {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, context.DeadlineExceeded):
+					late.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if peak != most || done.Load() != 3*most || late.Load() != most {
+			t.Errorf("%d at a time, %d done, %d late", peak, done.Load(), late.Load())
+		}
+	})
 }
 
 func TestTidy(t *testing.T) {

@@ -78,9 +78,10 @@ func NewHost(o HostOptions) (*Host, error) {
 	return &Host{o: o, p: machine(o.Disk), now: time.Now, name: name}, nil
 }
 
-// Next samples the machine until a batch is full, by its rows or by reaching nearly 1 MiB,
-// and returns it; it takes Rows times Interval. It ends early with ctx's error, and the samples are lost then. A
-// machine that gives no reading at all is an error.
+// Next samples the machine until a batch is full, by its rows or by reaching nearly
+// 1 MiB, and returns it; that takes Rows times Interval. It ends early with ctx's
+// error, and the samples are lost then. A machine that gives no reading at all is an
+// error.
 func (h *Host) Next(ctx context.Context) (Batch, error) {
 	if h.samples == 0 {
 		if err := h.start(ctx); err != nil {

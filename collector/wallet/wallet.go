@@ -94,8 +94,7 @@ func Open(dir string) (*Wallet, error) {
 }
 
 // Close gives the wallet's folder and lock back, after a withdrawal that is going on
-// has ended. A coin that is still held becomes
-// bad at the next Open.
+// has ended. A coin that is still held becomes bad at the next Open.
 func (w *Wallet) Close() error {
 	w.withdrawing.Lock() // lets a withdrawal finish
 	defer w.withdrawing.Unlock()

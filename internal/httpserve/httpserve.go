@@ -34,9 +34,10 @@ type Options struct {
 // maxHeaderBytes bounds a request's line and headers; net/http adds 4 KiB.
 const maxHeaderBytes = 4 << 10
 
-// flushTimeout is how long the last answers of a server that was cut off have to
-// leave it.
-const flushTimeout = time.Second
+// cutTimeout is how long requests whose contexts have ended at the end of Run may
+// take to answer. Then their connections are closed: a client that sends no more, or
+// reads nothing, would hold the end up as long as the other time-outs allow.
+const cutTimeout = 2 * time.Second
 
 // writeTimeout is how long a client may take to accept an answer.
 const writeTimeout = 15 * time.Second
@@ -111,8 +112,9 @@ func (s *Server) Addr() *net.TCPAddr { return s.listener.Addr().(*net.TCPAddr) }
 func (s *Server) URL() string { return "https://" + s.Addr().String() }
 
 // Run serves until ctx ends. Then it accepts nothing new, lets requests under way
-// finish for DrainTimeout, ends the contexts of those that have not, and returns
-// when no handler runs any more: nil, or what kept it from serving.
+// finish for DrainTimeout, ends the contexts of those that have not, closes the
+// connections of those that have not answered 2 s later, and returns when no
+// handler runs any more: nil, or what kept it from serving.
 func (s *Server) Run(ctx context.Context) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.http.ServeTLS(s.listener, "", "") }()
@@ -125,11 +127,10 @@ func (s *Server) Run(ctx context.Context) error {
 		drain, cancel := context.WithTimeout(context.Background(), s.drain)
 		defer cancel()
 		cutOff := context.AfterFunc(drain, s.cut)
-		if s.http.Shutdown(drain) != nil {
-			s.handlers.close() // each may still answer: its context has ended
-			flush, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		if s.http.Shutdown(drain) != nil { // the contexts of those left have ended
+			answer, cancel := context.WithTimeout(context.Background(), cutTimeout)
 			defer cancel()
-			_ = s.http.Shutdown(flush)
+			_ = s.http.Shutdown(answer)
 			_ = s.http.Close()
 		}
 		cutOff()

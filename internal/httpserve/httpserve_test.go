@@ -190,6 +190,47 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// A client that stops in the middle of a request, or takes no answer, does not hold
+// up the end until the time-outs for slow clients have passed.
+func TestDrainStalledClient(t *testing.T) {
+	for name, request := range map[string]string{
+		"sends no more": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc",
+		"reads nothing": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inside := make(chan struct{})
+			var left atomic.Bool
+			s, client, stop := serve(t, Options{DrainTimeout: 50 * time.Millisecond, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(inside)
+				if _, err := ReadBody(r.Body, r.ContentLength, 1000); err == nil {
+					for err == nil {
+						_, err = w.Write(make([]byte, 1<<20))
+					}
+				}
+				left.Store(true)
+			})})
+			conn, err := tls.Dial("tcp", s.Addr().String(), client.Transport.(*http.Transport).TLSClientConfig)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, request)
+			<-inside
+			begin := time.Now()
+			if err := stop(); err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+			if d := time.Since(begin); d > 10*time.Second {
+				t.Errorf("Run ended after %v", d)
+			}
+			if !left.Load() {
+				t.Error("Run returned before its handler")
+			}
+		})
+	}
+}
+
 // A server whose listener fails says so, after its handlers have left.
 func TestListenerFails(t *testing.T) {
 	inside := make(chan struct{})
