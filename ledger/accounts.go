@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -216,7 +217,7 @@ func (l *Ledger) readAccount(db pebble.Reader, id AccountID) (Account, error) {
 	}
 	return Account{
 		ID: id, Name: record.name, Role: record.role, Pin: record.pin, Removed: record.removed,
-		Created: fromMillis(record.created),
+		Created: time.UnixMilli(record.created),
 		Granted: f.granted, Issued: f.issued,
 		Redeemed: t.redeemed, Returned: t.returned, Refunded: t.refunded,
 	}, nil

@@ -19,7 +19,7 @@ import (
 // true. (A sample, because Pebble spends 30 ms on each read of a damaged block.)
 func TestFlippedBytes(t *testing.T) {
 	t.Parallel()
-	const coins, rounds, sample = 4_000, 12, 250
+	const coins, rounds, sample = 4_000, 9, 250
 	mem := vfs.NewMem()
 	o := testOptions(mem)
 	l := open(t, "ledger", o)

@@ -66,6 +66,7 @@ func TestAnswersWaitForSync(t *testing.T) {
 
 	batches := l.Stats().Batches
 	syncs.hold(true)
+	defer syncs.hold(false) // so that a failed test ends
 	answers := make(chan string, 8)
 	var calls sync.WaitGroup
 	call := func(name string, run func() string) {
@@ -128,4 +129,17 @@ func TestAnswersWaitForSync(t *testing.T) {
 	after := open(t, "ledger", testOptions(image))
 	mustAudit(t, after)
 	mustRedeem(t, after, loser, fps, d, core.StatusOK)
+}
+
+// A new ledger's folder, and the new folders around it, are there after a power loss.
+func TestFolderIsDurable(t *testing.T) {
+	for _, dir := range []string{"ledger", "data/ledger", "/a/b/c/ledger"} {
+		mem := vfs.NewCrashableMem()
+		l := open(t, dir, testOptions(mem))
+		acc := addAccount(t, l, 10)
+		fps := withdraw(t, l, acc, 1)
+		image := mem.CrashClone(vfs.CrashCloneCfg{})
+		after := open(t, dir, testOptions(image))
+		mustRedeem(t, after, acc, fps, core.Digest{}, core.StatusOK)
+	}
 }

@@ -190,6 +190,7 @@ func TestOverload(t *testing.T) {
 	a, b := withdraw(t, l, acc, 9_000), withdraw(t, l, acc, 2_000)
 
 	syncs.hold(true)
+	defer syncs.hold(false) // so that a failed test ends
 	var wg sync.WaitGroup
 	wg.Go(func() { mustRedeem(t, l, acc, a, core.Digest{1}, core.StatusOK) })
 	eventually(t, "the queue to fill", func() bool { return l.Stats().Queued == 9_000 })
@@ -226,6 +227,7 @@ func TestCloseDrains(t *testing.T) {
 	acc := addAccount(t, l, 5_000)
 	fps := withdraw(t, l, acc, 5_000)
 	syncs.hold(true)
+	defer syncs.hold(false) // so that a failed test ends
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() { mustRedeem(t, l, acc, fps[i*100:(i+1)*100], core.Digest{1}, core.StatusOK) })

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 	"unicode/utf8"
 
 	"ecoin/core"
@@ -437,5 +436,3 @@ func decodeReturned(b []byte) (c coin, err error) {
 	c.at = r.int64()
 	return c, nil
 }
-
-func fromMillis(ms int64) time.Time { return time.UnixMilli(ms) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ import (
 // openStore locks dir, opens or creates its Pebble, and checks or writes the store's
 // description. shards = 0 takes the number the store was created with.
 func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, meta, error) {
-	if err := o.FS.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(o.FS, dir); err != nil {
 		return nil, nil, meta{}, fmt.Errorf("ledger: create %s: %w", dir, err)
 	}
 	lock, err := pebble.LockDirectory(dir, o.FS)
@@ -45,6 +46,37 @@ func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, 
 // withdrawals with coins that nobody was promised.
 func mintCheck(o Options) core.Fingerprint {
 	return o.Mint(nil, new(core.Salt), 1)[0]
+}
+
+// makeDir creates dir and its missing parents, mode 0700, durably: otherwise a power
+// loss could take the folder away with all that was synced inside.
+func makeDir(fs vfs.FS, dir string) error {
+	var changed []string // parents that get a new entry, innermost first
+	for d := dir; ; {
+		if _, err := fs.Stat(d); err == nil {
+			break
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		parent := fs.PathDir(d)
+		if parent == d {
+			break
+		}
+		changed, d = append(changed, parent), parent
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range changed {
+		f, err := fs.OpenDir(d)
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe reads the store's description, or writes one if the store is empty.
@@ -131,6 +163,9 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		MaxOpenFiles:  4096,
 		Logger:        log,
 		EventListener: log.events(),
+	}
+	if o.FS == vfs.Default {
+		po.WithFSDefaults() // reports a disk that does not answer for seconds
 	}
 	po.Experimental.EnableColumnarBlocks = func() bool { return true }
 	// Compactions triggered by reads are for scans; point lookups gain nothing.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -171,6 +172,17 @@ func TestWithdrawSaltRace(t *testing.T) {
 	if len(l.salts) != 0 {
 		t.Errorf("%d salts are still taken", len(l.salts))
 	}
+	// The others were refused before their debit, and have no record.
+	it, err := l.db.NewIter(kindRange(kindEnded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if w, err := decodeWithdrawal(it.Value()); err != nil || w.state != withdrawalDone {
+			t.Errorf("a record in state %d, %v", w.state, err)
+		}
+	}
 }
 
 // TestLowDisk checks that a full disk stops withdrawals before the debit, and nothing
@@ -258,7 +270,7 @@ func TestWithdrawWaits(t *testing.T) {
 	if err := l.accounts.lock(ctx, nil, acc); err != nil {
 		t.Fatal(err)
 	}
-	short, cancel := contextWithTimeout(20 * time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
 	if _, err := l.Withdraw(short, acc, freshRequest(), freshSalt(), 1); !errors.Is(err, short.Err()) || err == nil {
 		t.Errorf("withdrawal behind another: %v", err)
@@ -277,6 +289,35 @@ func TestWithdrawWaits(t *testing.T) {
 	closeLedger(t, l)
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("waiting withdrawal when closing: %v", err)
+	}
+}
+
+// Whoever changes an account waits for the others who do, of each kind.
+func TestAccountLocks(t *testing.T) {
+	l := open(t, "ledger", testOptions(vfs.NewMem()))
+	pin := Pin(fresh())
+	a, err := l.AddAccount(ctx, "somebody", RoleCollector, pin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.accounts.lock(ctx, nil, a.ID), l.pins.lock(ctx, nil, pin)); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(context.Context) error{
+		"AddAccount":    func(ctx context.Context) error { _, err := l.AddAccount(ctx, "again", RoleCollector, pin); return err },
+		"RemoveAccount": func(ctx context.Context) error { _, err := l.RemoveAccount(ctx, a.ID); return err },
+		"Grant":         func(ctx context.Context) error { _, err := l.Grant(ctx, a.ID, 1); return err },
+	} {
+		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		if err := change(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s did not wait: %v", name, err)
+		}
+		cancel()
+	}
+	l.accounts.unlock(a.ID)
+	l.pins.unlock(pin)
+	if got, err := l.Account(ctx, a.ID); err != nil || got != a {
+		t.Errorf("the account became %+v, %v", got, err)
 	}
 }
 

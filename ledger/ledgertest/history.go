@@ -96,7 +96,7 @@ func testHistory(t *testing.T, newStore func(testing.TB) Store) {
 			known = append(known, fp)
 		}
 		salt := w.salt()
-		for _, fp := range Mint(nil, &salt, 3) {
+		for _, fp := range mint(nil, &salt, 3) {
 			learn(fp, false)
 		}
 		person := rapid.IntRange(0, people-1)
@@ -158,7 +158,7 @@ func testHistory(t *testing.T, newStore func(testing.TB) Store) {
 					}
 					a.balance -= int64(n)
 					a.done[request] = modelWithdrawal{salt, n}
-					for _, fp := range Mint(nil, &salt, n) {
+					for _, fp := range mint(nil, &salt, n) {
 						learn(fp, true)
 					}
 				}

@@ -52,7 +52,7 @@ func testRules(t *testing.T, newStore func(testing.TB) Store) {
 		who := [2]ledger.AccountID{w.analyst(), w.analyst()}
 		digest := map[byte]core.Digest{'a': w.digest(), 'b': w.digest()}
 		salt := w.salt()
-		fp := Mint(nil, &salt, 1)[0]
+		fp := mint(nil, &salt, 1)[0]
 		if row.coin == "live" {
 			fp = w.coins(funder, 1)[0]
 		}
@@ -105,7 +105,7 @@ func testEvidence(t *testing.T, newStore func(testing.TB) Store) {
 		t.Errorf("repeated refund returned %+v, want status 0 and nothing else", got)
 	}
 	salt := w.salt()
-	if got := w.refund(c, Mint(nil, &salt, 1)[0]); got != (ledger.Refund{Status: core.StatusNotLive}) {
+	if got := w.refund(c, mint(nil, &salt, 1)[0]); got != (ledger.Refund{Status: core.StatusNotLive}) {
 		t.Errorf("refund of an unknown coin returned %+v", got)
 	}
 }
@@ -123,7 +123,7 @@ func testBatches(t *testing.T, newStore func(testing.TB) Store) {
 	// A thousand coins: live, unknown, and redeemed by another, in random places.
 	live, taken := w.coins(c, 400), w.coins(c, 300)
 	salt := w.salt()
-	none := Mint(nil, &salt, 300)
+	none := mint(nil, &salt, 300)
 	for _, fp := range taken {
 		w.redeem(other, fp, core.Digest{1})
 	}

@@ -169,7 +169,7 @@ func testReopen(t *testing.T, newStore func(testing.TB) Store) {
 	if _, err := w.Withdraw(w.ctx, c, id, salt, 100); err != nil {
 		t.Fatal(err)
 	}
-	fps, d := Mint(nil, &salt, 100), w.digest()
+	fps, d := mint(nil, &salt, 100), w.digest()
 	// Coins 0-19 stay live, 20-39 are redeemed, 40-59 returned, 60-79 refunded after
 	// a return, 80-99 refunded while live.
 	for i := 20; i < 100; i++ {

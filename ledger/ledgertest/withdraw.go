@@ -47,7 +47,7 @@ func testWithdraw(t *testing.T, newStore func(testing.TB) Store) {
 
 	// A repeat does not bring spent coins back.
 	an := w.analyst()
-	fps := Mint(nil, &salt, 10)
+	fps := mint(nil, &salt, 10)
 	if s := w.redeem(an, fps[3], w.digest()); s != core.StatusOK {
 		t.Fatalf("redeem: %v", s)
 	}
@@ -105,7 +105,7 @@ func testWithdrawSaltUsed(t *testing.T, newStore func(testing.TB) Store) {
 	if _, err := w.Withdraw(w.ctx, c, w.id(), salt, 3); err != nil {
 		t.Fatal(err)
 	}
-	fps, d := Mint(nil, &salt, 3), w.digest()
+	fps, d := mint(nil, &salt, 3), w.digest()
 	check := func(when string) {
 		t.Helper()
 		if _, err := w.Withdraw(w.ctx, c, w.id(), salt, 3); err == nil {

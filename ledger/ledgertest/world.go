@@ -22,8 +22,8 @@ const (
 	withdrawalWindow = 1000 * time.Second
 )
 
-// Mint makes fingerprints for tests: SHA-256 of salt and index, cut to 16 bytes.
-func Mint(dst []core.Fingerprint, salt *core.Salt, n int) []core.Fingerprint {
+// mint makes fingerprints for tests: SHA-256 of salt and index, cut to 16 bytes.
+func mint(dst []core.Fingerprint, salt *core.Salt, n int) []core.Fingerprint {
 	var b [36]byte
 	copy(b[:], salt[:])
 	for i := range n {
@@ -83,7 +83,7 @@ func newWorld(t testing.TB, newStore func(testing.TB) Store) *world {
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	w.Ledger, err = w.store(Options{Mint: Mint, Now: w.clock.Now, SpentWindow: spentWindow, WithdrawalWindow: withdrawalWindow})
+	w.Ledger, err = w.store(Options{Mint: mint, Now: w.clock.Now, SpentWindow: spentWindow, WithdrawalWindow: withdrawalWindow})
 	if err != nil {
 		w.t.Fatalf("open: %v", err)
 	}
@@ -136,7 +136,7 @@ func (w *world) coins(acc ledger.AccountID, n int) []core.Fingerprint {
 	if err != nil {
 		w.t.Fatalf("Withdraw: %v", err)
 	}
-	return Mint(nil, &salt, n)
+	return mint(nil, &salt, n)
 }
 
 func (w *world) redeem(acc ledger.AccountID, fp core.Fingerprint, d core.Digest) core.Status {
