@@ -83,7 +83,12 @@ func newHostile(id *identity.Identity, bankRoots *tls.Config, client *http.Clien
 	return h, nil
 }
 
-func (h *hostile) close() error { return h.server.Close() }
+// close ends the hostile director. The connections it keeps to the honest one go
+// too: that one would wait for them when it stops.
+func (h *hostile) close() error {
+	h.client.CloseIdleConnections()
+	return h.server.Close()
+}
 
 // begin makes a the attack on everything that arrives from now on.
 func (h *hostile) begin(a func(*hostile, *operation) answer) {
