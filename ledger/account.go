@@ -86,16 +86,6 @@ func (r Role) MarshalText() ([]byte, error) {
 	return []byte(r.String()), nil
 }
 
-// UnmarshalText reads what MarshalText writes.
-func (r *Role) UnmarshalText(text []byte) error {
-	v, err := ParseRole(string(text))
-	if err != nil {
-		return err
-	}
-	*r = v
-	return nil
-}
-
 // Account is a snapshot of one account. All amounts count coins since the account
 // was added; only Granted can be negative.
 type Account struct {

@@ -91,9 +91,10 @@ func (l *Ledger) RemoveAccount(ctx context.Context, id AccountID) (Account, erro
 }
 
 // Grant adds amount coins to an account's credit, or takes them if it is negative. It
-// returns ErrInsufficient if that exceeds the balance, ErrNoAccount, ErrClosed, an
-// error for 0 or more than 10^15 coins granted, and ctx.Err(). Every call counts: it
-// must not be repeated when its outcome is unknown without looking at the account.
+// returns ErrInsufficient if that exceeds the balance, ErrGrantLimit if it takes the sum
+// of all grants beyond 10^15, ErrNoAccount, ErrClosed, an error for an amount of 0 or
+// beyond 10^15, and ctx.Err(). Every call counts: it must not be repeated when its
+// outcome is unknown without looking at the account.
 func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account, error) {
 	leave, err := l.enter(ctx)
 	if err != nil {
@@ -116,7 +117,7 @@ func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account
 	}
 	granted := a.Granted + amount // each at most maxGrant: no overflow
 	if granted < -maxGrant || granted > maxGrant {
-		return Account{}, fmt.Errorf("ledger: grant of %d coins: the account was granted %d, at most %d are allowed", amount, a.Granted, int64(maxGrant))
+		return Account{}, ErrGrantLimit
 	}
 	b := l.db.NewBatch()
 	l.commitAccount(b, b.Set(fundsKey(id), funds{granted, a.Issued}.append(nil), nil))
@@ -224,17 +225,12 @@ func (l *Ledger) readAccount(db pebble.Reader, id AccountID) (Account, error) {
 }
 
 func (l *Ledger) readRecord(db pebble.Reader, id AccountID) (accountRecord, error) {
-	b, closer, err := db.Get(accountKey(id))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return accountRecord{}, ErrNoAccount
-	}
-	var a accountRecord
-	if err == nil {
-		a, err = decodeAccount(b)
-		err = errors.Join(err, closer.Close())
-	}
-	if err != nil {
+	a, found, err := get(db, accountKey(id), decodeAccount)
+	switch {
+	case err != nil:
 		return accountRecord{}, fmt.Errorf("%w: account %v: %w", errRead, id, err)
+	case !found:
+		return accountRecord{}, ErrNoAccount
 	}
 	return a, nil
 }
@@ -255,29 +251,21 @@ func (l *Ledger) checkAccount(id AccountID) error {
 }
 
 func (l *Ledger) findPin(db pebble.Reader, pin Pin) (id AccountID, err error) {
-	b, closer, err := db.Get(pinKey(pin))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return id, ErrNoAccount
-	}
-	if err == nil {
-		if len(b) != len(id) {
-			err = badRecord("pin", "wrong length")
-		}
-		copy(id[:], b)
-		err = errors.Join(err, closer.Close())
-	}
-	if err != nil {
+	id, found, err := get(db, pinKey(pin), decodePin)
+	switch {
+	case err != nil:
 		return AccountID{}, fmt.Errorf("%w: account of pin %v: %w", errRead, pin, err)
+	case !found:
+		return AccountID{}, ErrNoAccount
 	}
 	return id, nil
 }
 
 // getFunds returns an account's funds. Every account has them from the beginning.
 func getFunds(db pebble.Reader, id AccountID) (f funds, err error) {
-	b, closer, err := db.Get(fundsKey(id))
-	if err == nil {
-		f, err = decodeFunds(b)
-		err = errors.Join(err, closer.Close())
+	f, found, err := get(db, fundsKey(id), decodeFunds)
+	if err == nil && !found {
+		err = badRecord("funds", "missing")
 	}
 	if err != nil {
 		return funds{}, fmt.Errorf("%w: funds of account %v: %w", errRead, id, err)

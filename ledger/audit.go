@@ -13,21 +13,21 @@ import (
 
 // Audit is what a scan of the whole ledger found, all of it at one moment.
 type Audit struct {
-	Accounts int   `json:"accounts"` // removed ones too
-	Live     int64 `json:"live"`     // coins that can be redeemed or refunded
-	Returned int64 `json:"returned"` // coins given back by an analyst, to be refunded
-	Spent    int64 `json:"spent"`    // spent records still kept
-	Pending  int64 `json:"pending"`  // coins debited and not live yet
-	Granted  int64 `json:"granted"`  // credit granted to all accounts
-	Balances int64 `json:"balances"` // credit left in all accounts
+	Accounts int   // removed ones too
+	Live     int64 // coins that can be redeemed or refunded
+	Returned int64 // coins given back by an analyst, to be refunded
+	Spent    int64 // spent records still kept
+	Pending  int64 // coins debited and not live yet
+	Granted  int64 // credit granted to all accounts
+	Balances int64 // credit left in all accounts
 
-	Issued   int64 `json:"issued"`   // coins withdrawn by all accounts, since the beginning
-	Redeemed int64 `json:"redeemed"` // coins redeemed, since the beginning
-	Refunded int64 `json:"refunded"` // coins refunded, since the beginning
+	Issued   int64 // coins withdrawn by all accounts, since the beginning
+	Redeemed int64 // coins redeemed, since the beginning
+	Refunded int64 // coins refunded, since the beginning
 
-	// Problems says in plain words what is wrong, at most 100 lines; empty and not
-	// nil when all is well. It names shards and accounts, never fingerprints.
-	Problems []string `json:"problems"`
+	// Problems says in plain words what is wrong, at most 100 lines; empty when all is
+	// well. It names shards and accounts, never fingerprints.
+	Problems []string
 }
 
 // OK reports whether the audit found nothing wrong.
@@ -66,7 +66,7 @@ func (l *Ledger) Audit(ctx context.Context) (_ Audit, err error) {
 	snap := l.db.NewSnapshot()
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	l.settle()
-	a := auditor{l: l, ctx: ctx, db: snap, report: Audit{Problems: []string{}}}
+	a := auditor{l: l, ctx: ctx, db: snap}
 	a.run()
 	if ctx.Err() != nil {
 		return Audit{}, context.Cause(ctx)
@@ -273,10 +273,8 @@ func (a *auditor) scanRest() {
 	}
 	from := []byte{0}
 	for i := 0; i <= len(kinds); i++ {
-		if it.SeekGE(from) && (i == len(kinds) || it.Key()[0] != kinds[i]) {
-			if i == len(kinds) || it.Key()[0] < kinds[i] {
-				a.problem("there are keys of a kind that this program does not know")
-			}
+		if it.SeekGE(from) && (i == len(kinds) || it.Key()[0] < kinds[i]) {
+			a.problem("there are keys of a kind that this program does not know")
 		}
 		if i < len(kinds) {
 			from = []byte{kinds[i] + 1}

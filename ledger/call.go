@@ -196,7 +196,7 @@ func (l *Ledger) Return(ctx context.Context, acc AccountID, coins []Redemption, 
 		return err
 	}
 	copy(out, c.status)
-	l.events.notLiveAndTemporary(c.status)
+	l.events.settled(c.status)
 	return nil
 }
 
@@ -220,7 +220,7 @@ func (l *Ledger) Refund(ctx context.Context, acc AccountID, coins []core.Fingerp
 			out[i].At, out[i].Redeemer = time.UnixMilli(c.evidence[i].at), c.evidence[i].account
 		}
 	}
-	l.events.notLiveAndTemporary(c.status)
+	l.events.settled(c.status)
 	return nil
 }
 

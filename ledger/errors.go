@@ -11,6 +11,9 @@ var (
 	ErrAccountExists = errors.New("ledger: an active account has this pin already")
 	// ErrInsufficient reports a withdrawal, or a negative grant, above the balance.
 	ErrInsufficient = errors.New("ledger: balance is not sufficient")
+	// ErrGrantLimit reports a grant that takes what an account was granted in all
+	// beyond 10^15 coins, in either direction.
+	ErrGrantLimit = errors.New("ledger: an account is granted at most 1000000000000000 coins in all")
 	// ErrRequestMismatch reports a request id used before with another number of coins.
 	ErrRequestMismatch = errors.New("ledger: request id was used before with another number of coins")
 	// ErrLowDisk reports that new coins are refused because the disk is nearly full.

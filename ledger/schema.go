@@ -245,6 +245,14 @@ func checkName(name string) error {
 	return nil
 }
 
+// decodePin reads the account of a pin.
+func decodePin(b []byte) (id AccountID, err error) {
+	if len(b) != len(id) {
+		return id, badRecord("pin", "wrong length")
+	}
+	return AccountID(b), nil
+}
+
 // funds is the part of an account that changes only under its lock.
 type funds struct {
 	granted, issued int64

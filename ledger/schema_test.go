@@ -32,6 +32,10 @@ var codecs = []struct {
 		"01" + "00" + "0000018bcfe56800" + strings.Repeat("aa", 32) + hex.EncodeToString([]byte("Ölçer")),
 		"02" + "01" + "ffffffffffffffff" + strings.Repeat("00", 32) + "78",
 	}},
+	{"pin", func(b []byte) ([]byte, error) {
+		id, err := decodePin(b)
+		return id[:], err
+	}, []string{strings.Repeat("07", 16)}},
 	{"funds", func(b []byte) ([]byte, error) {
 		f, err := decodeFunds(b)
 		return f.append(nil), err
@@ -123,8 +127,8 @@ func FuzzRecords(f *testing.F) {
 			seeds++
 		}
 	}
-	if seeds != 14 {
-		f.Fatalf("%d seeds, want 14", seeds)
+	if seeds != 15 {
+		f.Fatalf("%d seeds, want 15", seeds)
 	}
 	f.Fuzz(func(t *testing.T, which byte, b []byte) {
 		c := codecs[int(which)%len(codecs)]

@@ -90,18 +90,11 @@ func newShard(l *Ledger, index int) (*shard, error) {
 		damaged: make(map[core.Fingerprint]time.Time),
 		tallies: make(map[AccountID]*tallyRow),
 	}
-	b, closer, err := l.db.Get(appendCountersKey(nil, index))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return s, nil
-	}
-	if err != nil {
+	var err error
+	if s.current, _, err = get(l.db, appendCountersKey(nil, index), decodeCounters); err != nil {
 		return nil, fmt.Errorf("ledger: read the counters of shard %d: %w", index, err)
 	}
-	s.current, err = decodeCounters(b)
 	s.books = s.current
-	if err := errors.Join(err, closer.Close()); err != nil {
-		return nil, fmt.Errorf("ledger: read the counters of shard %d: %w", index, err)
-	}
 	return s, nil
 }
 
@@ -284,21 +277,9 @@ func (s *shard) readTallies() {
 		}
 		row := new(tallyRow)
 		s.key = appendTallyKey(s.key[:0], &c.account, s.index)
-		row.tally, row.err = getTally(s.l.db, s.key)
+		row.tally, _, row.err = get(s.l.db, s.key, decodeTally)
 		s.tallies[c.account] = row
 	}
-}
-
-func getTally(db pebble.Reader, key []byte) (tally, error) {
-	b, closer, err := db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return tally{}, nil
-	}
-	if err != nil {
-		return tally{}, err
-	}
-	t, err := decodeTally(b)
-	return t, errors.Join(err, closer.Close())
 }
 
 // decide runs all operations of a batch on one coin in order of arrival and adds the

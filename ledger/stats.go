@@ -40,32 +40,25 @@ type events struct {
 }
 
 func (e *events) redeemed(status []core.Status) {
-	var retries, doubleSpends int64
-	for _, s := range status {
-		switch s {
-		case core.StatusRedeemedBefore:
-			retries++
-		case core.StatusRedeemed:
-			doubleSpends++
-		}
-	}
-	e.retries.Add(retries)
-	e.doubleSpends.Add(doubleSpends)
-	e.notLiveAndTemporary(status)
+	n := countStatuses(status)
+	e.retries.Add(n[core.StatusRedeemedBefore])
+	e.doubleSpends.Add(n[core.StatusRedeemed])
+	e.notLive.Add(n[core.StatusNotLive])
+	e.temporary.Add(n[core.StatusTemporary])
 }
 
-func (e *events) notLiveAndTemporary(status []core.Status) {
-	var notLive, temporary int64
+// settled is what redeemed is, for returns and refunds.
+func (e *events) settled(status []core.Status) {
+	n := countStatuses(status)
+	e.notLive.Add(n[core.StatusNotLive])
+	e.temporary.Add(n[core.StatusTemporary])
+}
+
+func countStatuses(status []core.Status) (n [core.StatusTemporary + 1]int64) {
 	for _, s := range status {
-		switch s {
-		case core.StatusNotLive:
-			notLive++
-		case core.StatusTemporary:
-			temporary++
-		}
+		n[s]++
 	}
-	e.notLive.Add(notLive)
-	e.temporary.Add(temporary)
+	return n
 }
 
 // Stats returns the counters. It is cheap enough to call every second. The counters

@@ -81,18 +81,12 @@ func makeDir(fs vfs.FS, dir string) error {
 
 // describe reads the store's description, or writes one if the store is empty.
 func describe(db *pebble.DB, shards int, mint core.Fingerprint) (meta, error) {
-	b, closer, err := db.Get(metaKey())
-	if errors.Is(err, pebble.ErrNotFound) {
-		return create(db, shards, mint)
-	}
-	if err != nil {
-		return meta{}, err
-	}
-	m, err := decodeMeta(b)
-	if err := errors.Join(err, closer.Close()); err != nil {
-		return meta{}, err
-	}
+	m, found, err := get(db, metaKey(), decodeMeta)
 	switch {
+	case err != nil:
+		return meta{}, err
+	case !found:
+		return create(db, shards, mint)
 	case m.format > formatVersion:
 		return meta{}, fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
 	case shards != 0 && shards != m.shards:
@@ -101,6 +95,22 @@ func describe(db *pebble.DB, shards int, mint core.Fingerprint) (meta, error) {
 		return meta{}, errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
 	}
 	return m, nil
+}
+
+// get reads and decodes one row. Without one, or with an error, v is zero.
+func get[T any](db pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, found bool, err error) {
+	b, closer, err := db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return v, false, nil
+	}
+	if err != nil {
+		return v, false, err
+	}
+	got, err := decode(b)
+	if err := errors.Join(err, closer.Close()); err != nil {
+		return v, false, err
+	}
+	return got, true, nil
 }
 
 func create(db *pebble.DB, shards int, mint core.Fingerprint) (meta, error) {

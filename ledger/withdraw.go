@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"ecoin/core"
 )
 
@@ -24,7 +22,7 @@ var errSaltUsed = errors.New("ledger: withdrawal refused: its salt was used befo
 // inserted twice. The record is kept for the withdrawal window; a repeat after it is a
 // new withdrawal. Concurrent repeats wait for the first. salt must be fresh and random.
 //
-// Errors that mean nothing happened: ErrRequestMismatch (id was used with another n),
+// Errors that mean this call did nothing: ErrRequestMismatch (id was used with another n),
 // ErrInsufficient, ErrNoAccount, ErrLowDisk, ErrOverload, ErrClosed, n not in
 // [1, 10000], and ctx.Err(), which bounds the wait for other withdrawals of the account
 // and not the work that follows. After any other error ask again with the same id.
@@ -115,18 +113,10 @@ func (l *Ledger) findWithdrawal(p *pendingWithdrawal) (found bool, err error) {
 }
 
 func (l *Ledger) readWithdrawal(key []byte, w *withdrawal) (found bool, err error) {
-	b, closer, err := l.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
-	if err == nil {
-		*w, err = decodeWithdrawal(b)
-		err = errors.Join(err, closer.Close())
-	}
-	if err != nil {
+	if *w, found, err = get(l.db, key, decodeWithdrawal); err != nil {
 		return false, fmt.Errorf("%w: withdrawal: %w", errRead, err)
 	}
-	return true, nil
+	return found, nil
 }
 
 // debit is step 1. It expects the account's lock. The salt stays taken until release,
@@ -211,17 +201,10 @@ func (l *Ledger) completeReserved(p *pendingWithdrawal, resumed bool) error {
 		panic(fmt.Sprintf("ledger: Options.Mint gave %d fingerprints, want %d", len(c.fps), p.count))
 	}
 	l.do(c)
-	known, failed := 0, 0
-	for _, s := range c.status {
-		switch s {
-		case core.StatusRedeemed:
-			known++
-		case core.StatusTemporary:
-			failed++
-		}
-	}
+	n := countStatuses(c.status)
+	known, failed := n[core.StatusRedeemed], n[core.StatusTemporary]
 	if failed > 0 {
-		l.events.temporary.Add(int64(failed))
+		l.events.temporary.Add(failed)
 		return fmt.Errorf("%w: %d of %d coins of a withdrawal; it is completed by the next try with the same request id", errRead, failed, p.count)
 	}
 	void := known > 0 && !resumed
@@ -230,7 +213,7 @@ func (l *Ledger) completeReserved(p *pendingWithdrawal, resumed bool) error {
 
 // end is step 3. The record moves into the newest window; void gives back the debit
 // of coins that were not inserted.
-func (l *Ledger) end(p *pendingWithdrawal, void bool, known int) error {
+func (l *Ledger) end(p *pendingWithdrawal, void bool, known int64) error {
 	b := l.db.NewBatch()
 	ended := p.withdrawal
 	ended.state = withdrawalDone
@@ -241,7 +224,7 @@ func (l *Ledger) end(p *pendingWithdrawal, void bool, known int) error {
 		if readErr != nil {
 			return errors.Join(readErr, b.Close())
 		}
-		f.issued -= int64(known)
+		f.issued -= known
 		err = b.Set(fundsKey(p.account), f.append(nil), nil)
 	}
 	kept := l.ended.acquire(l.now())

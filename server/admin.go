@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -93,6 +94,8 @@ func (s *Server) refuseAdmin(w http.ResponseWriter, r *http.Request, err error) 
 		p = problem.New(http.StatusConflict, "an active account has this key already: remove it first, or use another key")
 	case errors.Is(err, ledger.ErrInsufficient):
 		p = problem.New(http.StatusConflict, "the account's balance is less than that: a payout takes at most the balance")
+	case errors.Is(err, ledger.ErrGrantLimit):
+		p = problem.New(http.StatusConflict, fmt.Sprintf("an account is granted at most %d coins in all: grant less", int64(maxGrant)))
 	case errors.Is(err, ledger.ErrClosed), errors.Is(err, ledger.ErrOverload):
 		p, _ = problemOf(err)
 	default:
@@ -238,7 +241,10 @@ func (s *Server) checkpoint(r *http.Request) (any, error) {
 	if !filepath.IsAbs(req.Dir) {
 		return nil, badRequest("the folder must be an absolute path: the bank runs elsewhere")
 	}
-	if err := s.o.Accounts.Checkpoint(req.Dir); err != nil {
+	switch err := s.o.Accounts.Checkpoint(req.Dir); {
+	case errors.Is(err, fs.ErrExist):
+		return nil, problem.New(http.StatusConflict, "the folder "+req.Dir+" exists already: name a new one")
+	case err != nil:
 		return nil, err
 	}
 	s.log.Info("checkpoint written", "dir", req.Dir)

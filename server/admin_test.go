@@ -88,6 +88,7 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("paid out %+v", a)
 	}
 	h.adminDo("POST", accounts+"/cam-1/credit", wire.Credit{Amount: -1}).want(t, "payout over the balance", 409)
+	h.adminDo("POST", accounts+"/cam-1/credit", wire.Credit{Amount: 1e15}).want(t, "more credit than an account can have", 409)
 
 	analyst := h.analyst()
 	analyst.do("POST", wire.PathRedeem, h.records(coins[:3])).want(t, "redeem", 200)
@@ -110,6 +111,7 @@ func TestAdmin(t *testing.T) {
 		}
 		l.Close()
 	}
+	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: copyTo}).want(t, "checkpoint into a folder that exists", 409)
 	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: "relative"}).want(t, "relative folder", 400)
 
 	// Names are unique among active accounts; keys always.

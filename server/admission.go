@@ -97,7 +97,8 @@ func (a *admission) close() {
 	_ = a.ln.Close()
 }
 
-// wait returns when the last connection is done with. close comes first.
+// wait returns when the last connection is done with. close comes first, and run must
+// have returned.
 func (a *admission) wait() { a.wg.Wait() }
 
 // admit does the handshake of c and serves it; c is closed when it returns.

@@ -19,7 +19,7 @@ func (h *harness) plain(n int, send string) []net.Conn {
 	h.t.Helper()
 	out := make([]net.Conn, n)
 	for i := range out {
-		c, err := net.Dial("tcp", h.s.Addr().String())
+		c, err := net.Dial("tcp", h.s.addr().String())
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -129,17 +129,17 @@ func TestFlood(t *testing.T) {
 				}
 				switch (n + i) % 3 {
 				case 0:
-					if c, err := net.Dial("tcp", h.s.Addr().String()); err == nil {
+					if c, err := net.Dial("tcp", h.s.addr().String()); err == nil {
 						_, _ = io.WriteString(c, "\x16\x03")
 						c.Close()
 					}
 				case 1:
-					if c, err := tls.Dial("tcp", h.s.Addr().String(), strange); err == nil {
+					if c, err := tls.Dial("tcp", h.s.addr().String(), strange); err == nil {
 						_, _ = io.WriteString(c, "GET /v1/keys HTTP/1.1\r\n\r\n")
 						c.Close()
 					}
 				case 2:
-					if c, err := net.Dial("tcp", h.s.Addr().String()); err == nil {
+					if c, err := net.Dial("tcp", h.s.addr().String()); err == nil {
 						_ = c.(*net.TCPConn).SetLinger(0) // reset
 						c.Close()
 					}

@@ -90,7 +90,7 @@ func BenchmarkHandshake(b *testing.B) {
 				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 			}
 			for b.Loop() {
-				c, err := tls.Dial("tcp", h.s.Addr().String(), config)
+				c, err := tls.Dial("tcp", h.s.addr().String(), config)
 				if err != nil {
 					b.Fatal(err)
 				}

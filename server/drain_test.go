@@ -25,12 +25,11 @@ func TestDrainUnderLoad(t *testing.T) {
 		h := start(t, func(o *Options) { o.DrainDelay = 200 * time.Millisecond })
 		collector := h.collector()
 		const clients = 32
-		coins := collector.withdraw(clients * 40)
-		records := make([][]byte, len(coins))
-		for i, c := range coins {
+		records := make([][]byte, clients*40)
+		for i, c := range collector.withdraw(len(records)) {
 			records[i] = h.record(c)
 		}
-		var answered, lost, refused, next atomic.Int64
+		var answered, redeemed, refused, next atomic.Int64
 		var wg sync.WaitGroup
 		for i := range clients {
 			p := h.client(fmt.Sprintf("lab-%d", i), ledger.RoleAnalyst, 0)
@@ -38,7 +37,7 @@ func TestDrainUnderLoad(t *testing.T) {
 				var c *rawConn
 				for {
 					if c == nil {
-						raw, err := tls.Dial("tcp", h.s.Addr().String(), p.rawConfig())
+						raw, err := tls.Dial("tcp", h.s.addr().String(), p.rawConfig())
 						if err != nil {
 							refused.Add(1)
 							return // the listener is closed: a definite refusal
@@ -46,20 +45,19 @@ func TestDrainUnderLoad(t *testing.T) {
 						_ = raw.SetDeadline(time.Now().Add(15 * time.Second))
 						c = &rawConn{Conn: raw, t: t, r: newReader(raw)}
 					}
-					n := next.Add(1) - 1
-					if n >= int64(len(records)) {
-						c.Close()
-						return
-					}
-					_, err := fmt.Fprintf(c, "POST /v1/redeem HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\n\r\n%s", len(records[n]), records[n])
+					// However fast the machine, the load lasts: used records go round again.
+					record := records[next.Add(1)%int64(len(records))]
+					_, err := fmt.Fprintf(c, "POST /v1/redeem HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\n\r\n%s", len(record), record)
 					r, rerr := c.read()
-					if err != nil || rerr != nil || r.status != 200 || r.body[0] != byte(core.StatusOK) {
-						lost.Add(1)
+					if err != nil || rerr != nil || r.status != 200 {
 						t.Errorf("round %d: request lost: %v, %v, status %d", round, err, rerr, r.status)
 						c.Close()
 						return
 					}
 					answered.Add(1)
+					if r.body[0] == byte(core.StatusOK) {
+						redeemed.Add(1)
+					}
 					if r.header.Get("Connection") == "close" {
 						c.Close()
 						c = nil
@@ -73,11 +71,11 @@ func TestDrainUnderLoad(t *testing.T) {
 		h.stop()
 		h.wait()
 		wg.Wait()
-		if got := h.store.Stats().Redeemed; got != answered.Load() {
-			t.Errorf("round %d: %d coins redeemed, %d answered", round, got, answered.Load())
+		if got := h.store.Stats().Redeemed; got != redeemed.Load() || got < 200 {
+			t.Errorf("round %d: %d coins redeemed, %d answered so", round, got, redeemed.Load())
 		}
-		if answered.Load() == int64(len(coins)) || refused.Load() == 0 {
-			t.Errorf("round %d: the load ended before the drain: this shows nothing", round)
+		if refused.Load() != clients {
+			t.Errorf("round %d: %d of %d clients met the closed listener", round, refused.Load(), clients)
 		}
 	}
 }
@@ -121,7 +119,7 @@ func TestDrain(t *testing.T) {
 	}
 	silent.wantEnd("silent")
 	eventually(t, "listener closed", func() bool {
-		c, err := tls.Dial("tcp", h.s.Addr().String(), collector.rawConfig())
+		c, err := tls.Dial("tcp", h.s.addr().String(), collector.rawConfig())
 		if err == nil {
 			c.Close()
 		}

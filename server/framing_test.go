@@ -264,6 +264,34 @@ func TestDeclaredBodiesCostNothing(t *testing.T) {
 	}
 }
 
+// TestIdleConnectionsHoldNoBodies: a connection that waits does not keep the memory of
+// the largest body it ever sent.
+func TestIdleConnectionsHoldNoBodies(t *testing.T) {
+	h := start(t)
+	analyst := h.analyst()
+	conns := make([]*rawConn, 64)
+	for i := range conns {
+		conns[i] = analyst.dial()
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // pools are emptied by the second
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	body := make([]byte, wire.MaxRecordsBody)
+	for _, c := range conns {
+		c.send(fmt.Sprintf("POST /v1/redeem HTTP/1.1\nHost: b\nContent-Length: %d\n\n", len(body)))
+		_, _ = c.Write(body)
+		c.mustRead("zeros", 400)
+	}
+	if grown := heap() - before; grown > 8<<20 {
+		t.Errorf("%d idle connections hold %d KiB more than before", len(conns), grown>>10)
+	}
+}
+
 // TestSlowRequest: a request that does not arrive is answered 408, one that never
 // began gets nothing.
 func TestSlowRequest(t *testing.T) {

@@ -42,6 +42,10 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	}
 }
 
+// maxKeptBody is the largest buffer, in bytes, that a connection keeps for the body of
+// its next request: thousands of idle connections must not hold their largest each.
+const maxKeptBody = 32 << 10
+
 // mute swallows what fasthttp logs: its messages can quote requests, and a body sent
 // under a wrong Content-Length is parsed as a request. Errors of connections are
 // counted by serveConn.
@@ -67,6 +71,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		if s.draining.Load() {
 			s.closeAfter(ctx, c)
 		}
+		ctx.Request.ReleaseBody(maxKeptBody)
 		r.counts.inc(s.metrics, r, ctx.Response.StatusCode())
 	}()
 	err := check(r, &ctx.Request.Header, len(ctx.PostBody()))

@@ -234,7 +234,7 @@ func (p *peer) trust(name string, role ledger.Role, credit int64) {
 func (h *harness) collector() *peer { return h.client("cam-1", ledger.RoleCollector, 100_000) }
 func (h *harness) analyst() *peer   { return h.client("lab-1", ledger.RoleAnalyst, 0) }
 
-func (h *harness) url(path string) string { return "https://" + h.s.Addr().String() + path }
+func (h *harness) url(path string) string { return "https://" + h.s.addr().String() + path }
 
 // reply is an answer read to its end.
 type reply struct {
@@ -345,7 +345,7 @@ func statuses(body []byte, recordLen int) []byte {
 // dial makes a TLS connection of its own for requests written by hand.
 func (p *peer) dial() *rawConn {
 	p.h.t.Helper()
-	c, err := tls.Dial("tcp", p.h.s.Addr().String(), p.rawConfig())
+	c, err := tls.Dial("tcp", p.h.s.addr().String(), p.rawConfig())
 	if err != nil {
 		p.h.t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 func (h *harness) health(path string) (int, string) {
 	h.t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	res, err := client.Get("http://" + h.s.HealthAddr().String() + path)
+	res, err := client.Get("http://" + h.s.healthAddr().String() + path)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -108,7 +108,7 @@ func TestNewRefuses(t *testing.T) {
 		"no listener":     func(o *Options) { o.Listener = nil },
 		"no admin socket": func(o *Options) { o.Admin = "" },
 		"negative":        func(o *Options) { o.MaxConns = -1 },
-		"health":          func(o *Options) { o.Health = h.s.HealthAddr().String() },
+		"health":          func(o *Options) { o.Health = h.s.healthAddr().String() },
 		"in use":          func(o *Options) { o.Admin = h.socket },
 	} {
 		o := good

@@ -178,15 +178,16 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Addr returns the API's bound address.
-func (s *Server) Addr() net.Addr { return s.o.Listener.Addr() }
+// addr returns the API's bound address.
+func (s *Server) addr() net.Addr { return s.o.Listener.Addr() }
 
-// HealthAddr returns the second listener's bound address.
-func (s *Server) HealthAddr() net.Addr { return s.healthLn.Addr() }
+// healthAddr returns the second listener's bound address.
+func (s *Server) healthAddr() net.Addr { return s.healthLn.Addr() }
 
 // Run serves until ctx ends or a listener fails, then drains and closes everything,
 // the API's listener included. It returns nil after ctx ended, and the listener's
-// error otherwise. When it returns, no handler is running and the ledger may be closed.
+// error otherwise. When it returns, no handler of the API is running, those of the
+// admin API have had a second to end, and the ledger may be closed.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.cancel()
 	var wg sync.WaitGroup
@@ -202,7 +203,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serve("admin", s.admin, s.adminLn)
 	serve("health", s.health, s.healthLn)
 	s.ready.Store(true)
-	s.log.Info("listening", "api", s.Addr().String(), "health", s.HealthAddr().String(), "admin", s.o.Admin)
+	s.log.Info("listening", "api", s.addr().String(), "health", s.healthAddr().String(), "admin", s.o.Admin)
 
 	var err error
 	select {
@@ -214,6 +215,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.stop(s.admin)
 	s.stop(s.health) // last, so that the drain can be watched
 	wg.Wait()
+	s.admission.wait() // after its run, which may just have let one more connection in
 	s.log.Info("stopped")
 	return err
 }
@@ -256,5 +258,4 @@ func (s *Server) drain() {
 			deadline = now.Add(time.Second) // for those that come out of a handshake only now
 		}
 	}
-	s.admission.wait()
 }

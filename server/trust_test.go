@@ -29,7 +29,7 @@ import (
 // whatever is sent.
 func (h *harness) wantNothing(what string, config *tls.Config) {
 	h.t.Helper()
-	c, err := tls.Dial("tcp", h.s.Addr().String(), config)
+	c, err := tls.Dial("tcp", h.s.addr().String(), config)
 	if err != nil {
 		return // refused in the handshake
 	}
@@ -94,7 +94,7 @@ func TestStrangersGetNothing(t *testing.T) {
 	h.wantNothing("TLS 1.2", old)
 
 	for _, text := range []string{"GET /v1/keys HTTP/1.1\r\nHost: b\r\n\r\n", "\x00\x01\x02", "\x16\x03\x01\xff\xff", strings.Repeat("A", 70000)} {
-		c, err := net.Dial("tcp", h.s.Addr().String())
+		c, err := net.Dial("tcp", h.s.addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestRemovedKey(t *testing.T) {
 	resume := collector.rawConfig()
 	resume.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	visit := func() (resumed bool, err error) {
-		c, err := tls.Dial("tcp", h.s.Addr().String(), resume)
+		c, err := tls.Dial("tcp", h.s.addr().String(), resume)
 		if err != nil {
 			return false, err
 		}

@@ -136,7 +136,7 @@ func testGrants(t *testing.T, newStore func(testing.TB) Store) {
 		{amount: most + 1, balance: 6, refused: true},
 		{amount: -most - 1, balance: 6, refused: true},
 		{amount: -1 << 63, balance: 6, refused: true},
-		{amount: most, balance: 6, refused: true}, // 6 + most granted in all
+		{amount: most, balance: 6, err: ledger.ErrGrantLimit}, // 6 + most granted in all
 		{amount: -6, balance: 0},
 		{amount: most, balance: most},
 		{amount: -most, balance: 0},
