@@ -11,26 +11,35 @@ var payloadSizes = []struct {
 }{{"256B", 256}, {"4KiB", 4 << 10}, {"16KiB", 16 << 10}}
 
 // BenchmarkHeaderSeal measures records sealed one at a time and in batches; an
-// operation of the benchmark is the whole batch, ns/header one of it.
+// operation of the benchmark is the whole batch, ns/header one of it. The two
+// implementations of a batch follow each other, so that a run repeated as a whole
+// compares them under the same conditions.
 func BenchmarkHeaderSeal(b *testing.B) {
 	for _, key := range []*PrivateKey{testX25519(), testRSA()} {
+		public := key.Public()
 		for _, n := range []int{1, 8, 64} {
 			secs := make([]Secrets, n)
 			for i := range secs {
 				secs[i] = *testSecrets(byte(i))
 			}
-			b.Run(fmt.Sprintf("impl=std/suite=%v/batch=%d", key.Public().Suite(), n), func(b *testing.B) {
-				var s Scratch
-				var dst []byte
-				b.ReportAllocs()
-				for b.Loop() {
-					var err error
-					if dst, err = key.Public().AppendHeaders(dst[:0], &s, secs); err != nil {
-						b.Fatal(err)
+			run := func(impl string, seal func(dst []byte, s *Scratch, secs []Secrets) ([]byte, error)) {
+				b.Run(fmt.Sprintf("suite=%v/impl=%s/batch=%d", public.Suite(), impl, n), func(b *testing.B) {
+					var s Scratch
+					dst := make([]byte, 0, n*public.Suite().RecordLen())
+					b.ReportAllocs()
+					for b.Loop() {
+						var err error
+						if dst, err = seal(dst[:0], &s, secs); err != nil {
+							b.Fatal(err)
+						}
 					}
-				}
-				reportPerHeader(b, n)
-			})
+					reportPerHeader(b, n)
+				})
+			}
+			run("ecoin", public.AppendHeaders)
+			if std := newStdX25519(b, key); std != nil {
+				run("stdlib", std.appendHeaders)
+			}
 		}
 	}
 }
@@ -48,19 +57,25 @@ func BenchmarkHeaderOpen(b *testing.B) {
 				records[i] = mustRecord(b, key.Public(), testSecrets(byte(i)))
 			}
 			out, ok := make([]Secrets, n), make([]bool, n)
-			b.Run(fmt.Sprintf("impl=std/suite=%v/batch=%d", key.Public().Suite(), n), func(b *testing.B) {
-				var s Scratch
-				b.ReportAllocs()
-				for b.Loop() {
-					ring.OpenHeaders(&s, records, out, ok)
-				}
-				for i := range ok {
-					if !ok[i] {
-						b.Fatalf("record %d does not open", i)
+			run := func(impl string, open func(s *Scratch, records [][]byte, out []Secrets, ok []bool)) {
+				b.Run(fmt.Sprintf("suite=%v/impl=%s/batch=%d", key.Public().Suite(), impl, n), func(b *testing.B) {
+					var s Scratch
+					b.ReportAllocs()
+					for b.Loop() {
+						open(&s, records, out, ok)
 					}
-				}
-				reportPerHeader(b, n)
-			})
+					for i := range ok {
+						if !ok[i] || out[i] != *testSecrets(byte(i)) {
+							b.Fatalf("record %d does not open", i)
+						}
+					}
+					reportPerHeader(b, n)
+				})
+			}
+			run("ecoin", ring.OpenHeaders)
+			if std := newStdX25519(b, key); std != nil {
+				run("stdlib", std.openHeaders)
+			}
 		}
 	}
 }

@@ -48,6 +48,10 @@
 //
 // A [Scratch] belongs to the caller and serves one goroutine at a time. Its
 // secret parts are cleared before each call returns. The standard library's
-// cipher, HMAC and HPKE objects keep copies of keys until the garbage collector
-// takes them; that memory is outside this package's reach.
+// cipher, HMAC and RSA objects keep copies of keys until the garbage collector
+// takes them, and arithmetic leaves traces on the stack; that memory is outside
+// this package's reach.
+//
+// Headers of [SuiteX25519] are sealed and opened without allocation, one or many,
+// good or bad, when dst has room for what is appended.
 package core

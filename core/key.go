@@ -34,6 +34,7 @@ type opener interface {
 type PublicKey struct {
 	suite Suite
 	id    KeyID
+	bound [BoundLen]byte // how every record for the key begins
 	raw   []byte
 	seal  sealer
 }
@@ -53,7 +54,9 @@ func ParsePublicKey(s Suite, b []byte) (*PublicKey, error) {
 }
 
 func newPublicKey(s Suite, raw []byte, seal sealer) *PublicKey {
-	return &PublicKey{suite: s, id: makeKeyID(s, raw), raw: raw, seal: seal}
+	k := &PublicKey{suite: s, id: makeKeyID(s, raw), raw: raw, seal: seal}
+	appendBound(k.bound[:0], s, KindRequest, k.id)
+	return k
 }
 
 // Suite returns the suite the key belongs to.
@@ -71,7 +74,7 @@ func (k *PublicKey) Bytes() []byte { return bytes.Clone(k.raw) }
 func (k *PublicKey) AppendHeader(dst []byte, s *Scratch, sec *Secrets) ([]byte, error) {
 	start := len(dst)
 	out := slices.Grow(dst, k.suite.RecordLen())
-	out = appendBound(out, k.suite, KindRequest, k.id)
+	out = append(out, k.bound[:]...)
 	sec.put(&s.plain)
 	out, err := k.seal.appendHeader(out, s, out[start:])
 	clear(s.plain[:])

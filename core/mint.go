@@ -2,14 +2,14 @@ package core
 
 import (
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"slices"
 
 	"golang.org/x/crypto/chacha20"
+
+	"ecoin/core/internal/hmac256"
 )
 
 // A Mint makes a bank's coins and their fingerprints. It is safe for concurrent
@@ -29,15 +29,11 @@ func NewMint(issueKey, fingerprintKey *[32]byte) *Mint {
 // Fingerprint returns the AES-256-CBC-MAC of c, with a zero IV. On input of fixed
 // length, here two blocks, CBC-MAC is a PRF (Bellare, Kilian, Rogaway, JCSS 2000).
 func (m *Mint) Fingerprint(c *Coin) Fingerprint {
-	var f Fingerprint
-	m.setFingerprint(&f, c)
-	return f
-}
-
-func (m *Mint) setFingerprint(f *Fingerprint, c *Coin) {
-	m.fingerprint.Encrypt(f[:], c[:16])
+	f := Fingerprint(c[:16])
+	m.fingerprint.Encrypt(f[:], f[:])
 	subtle.XORBytes(f[:], f[:], c[16:])
 	m.fingerprint.Encrypt(f[:], f[:])
+	return f
 }
 
 // AppendCoins appends the first n coins of the withdrawal with this salt: 32 bytes
@@ -57,19 +53,21 @@ func (m *Mint) AppendCoins(dst []Coin, salt *Salt, n int) []Coin {
 }
 
 // AppendFingerprints appends the fingerprints of the coins that AppendCoins gives
-// for the same salt and n, without keeping the coins. A negative n panics.
+// for the same salt and n, without making the coins. A negative n panics.
 func (m *Mint) AppendFingerprints(dst []Fingerprint, salt *Salt, n int) []Fingerprint {
 	checkCount(n)
 	start := len(dst)
 	dst = slices.Grow(dst, n)[:start+n]
 	stream := m.stream(salt)
-	var c Coin
 	for i := start; i < len(dst); i++ {
-		c = Coin{}
-		stream.XORKeyStream(c[:], c[:])
-		m.setFingerprint(&dst[i], &c)
+		// The keystream is the coin: XORed in, each half enters the CBC-MAC.
+		f := &dst[i]
+		*f = Fingerprint{}
+		stream.XORKeyStream(f[:], f[:])
+		m.fingerprint.Encrypt(f[:], f[:])
+		stream.XORKeyStream(f[:], f[:])
+		m.fingerprint.Encrypt(f[:], f[:])
 	}
-	clear(c[:])
 	return dst
 }
 
@@ -81,17 +79,19 @@ func checkCount(n int) {
 
 // stream returns the keystream of a withdrawal. One salt serves one withdrawal,
 // so the nonce need not vary.
-func (m *Mint) stream(salt *Salt) *chacha20.Cipher {
-	h := hmac.New(sha256.New, m.issueKey[:])
-	h.Write(salt[:])
+func (m *Mint) stream(salt *Salt) chacha20.Cipher {
+	var h hmac256.HMAC
 	var key [chacha20.KeySize]byte
 	var nonce [chacha20.NonceSize]byte
-	c, err := chacha20.NewUnauthenticatedCipher(h.Sum(key[:0]), nonce[:])
+	h.SetKey(m.issueKey[:])
+	h.Sum(&key, salt[:])
+	h.Wipe()
+	c, err := chacha20.NewUnauthenticatedCipher(key[:], nonce[:])
 	clear(key[:])
 	if err != nil {
 		panic("core: " + err.Error()) // the only errors are wrong lengths
 	}
-	return c
+	return *c
 }
 
 // Format implements fmt.Formatter: it prints "redacted".

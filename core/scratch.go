@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+
+	"ecoin/core/internal/hpke"
 )
 
 // Scratch is working memory that a caller lends to the functions of this package.
@@ -11,6 +13,7 @@ import (
 // clears the secrets it put there before it returns; Wipe clears the rest.
 type Scratch struct {
 	plain  [secretsLen]byte                       // header plaintext
+	hpke   hpke.Scratch                           // SuiteX25519
 	label  [len(headerInfo) + BoundLen]byte       // OAEP label; not secret
 	info   [len(macInfo) + 2 + len(IV{}) + 1]byte // HKDF-Expand input of the MAC key
 	macKey [sha256.Size]byte

@@ -2,12 +2,16 @@ package core
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"ecoin/core/internal/hpke"
 )
 
 // secretValues holds a value and a pointer of every secret type. Their bytes are
@@ -141,7 +145,7 @@ func TestScratchHoldsNoSecrets(t *testing.T) {
 		var s Scratch
 		check := func(after string) {
 			t.Helper()
-			if s.plain != [48]byte{} || s.macKey != [32]byte{} || s.info != [len(s.info)]byte{} {
+			if s.plain != [48]byte{} || s.hpke != (hpke.Scratch{}) || s.macKey != [32]byte{} || s.info != [len(s.info)]byte{} {
 				t.Errorf("after %s the scratch holds secrets", after)
 			}
 		}
@@ -203,4 +207,66 @@ func TestScratchHoldsNoSecrets(t *testing.T) {
 			t.Error("Wipe leaves something")
 		}
 	})
+}
+
+// TestScratchBytes scans the whole memory of the scratch, after a header was sealed
+// or opened or refused, for any eight bytes of what must not stay there. Unlike
+// TestScratchHoldsNoSecrets it does not need to know the fields.
+func TestScratchBytes(t *testing.T) {
+	key := testX25519()
+	ring, err := NewKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := key.open.private().(*ecdh.PrivateKey).Bytes()
+	var s Scratch
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
+	sec := testSecrets(1)
+	// holds returns the name of what the scratch holds after record went through it.
+	holds := func(record []byte) string {
+		enc := record[BoundLen : BoundLen+32]
+		dh := twinDH(t, private, enc)
+		w := newTwin(dh, enc, key.Public().Bytes(), []byte(headerInfo))
+		for name, b := range map[string][]byte{
+			"coin": sec.Coin[:], "IV": sec.IV[:], "private key": private, "Diffie-Hellman result": dh,
+			"shared secret": w.sharedSecret, "AEAD key": w.key, "nonce": w.baseNonce,
+		} {
+			for i := range len(b) - 7 {
+				if bytes.Contains(memory, b[i:i+8]) {
+					return name
+				}
+			}
+		}
+		return ""
+	}
+	check := func(after string, record []byte) {
+		t.Helper()
+		if name := holds(record); name != "" {
+			t.Errorf("after %s the scratch holds the %s", after, name)
+		}
+	}
+	record, err := key.Public().AppendHeader(nil, &s, sec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("AppendHeader", record)
+	var out Secrets
+	if err := ring.OpenHeader(&s, record, &out); err != nil || out != *sec {
+		t.Fatal(err)
+	}
+	check("OpenHeader", record)
+	for _, i := range []int{BoundLen + 1, BoundLen + 33, len(record) - 1} {
+		forged := flip(record, i)
+		if err := ring.OpenHeader(&s, forged, &out); err != ErrOpen {
+			t.Fatal(err)
+		}
+		check("a failed OpenHeader", forged)
+		check("a failed OpenHeader", record)
+	}
+
+	// The scan finds what there is.
+	copy(memory[len(memory)-20:], private[4:12])
+	if holds(record) != "private key" {
+		t.Error("the scan does not see a private key")
+	}
 }

@@ -3,61 +3,39 @@ package core
 import (
 	"bytes"
 	"crypto/ecdh"
-	"crypto/hpke"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+
+	"ecoin/core/internal/hpke"
 )
 
-const (
-	x25519EncLen    = 32
-	x25519HeaderLen = x25519EncLen + secretsLen + 16
-)
+const x25519HeaderLen = hpke.EncLen + secretsLen + hpke.TagLen
 
-// The algorithms of SuiteX25519; stateless.
-var (
-	x25519KEM  = hpke.DHKEM(ecdh.X25519())
-	x25519KDF  = hpke.HKDFSHA256()
-	x25519AEAD = hpke.ChaCha20Poly1305()
-	x25519Info = []byte(headerInfo)
-)
-
-type x25519Sealer struct{ key hpke.PublicKey }
+type x25519Sealer struct{ sender *hpke.Sender }
 
 func (k x25519Sealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte, error) {
-	enc, sender, err := hpke.NewSender(k.key, x25519KDF, x25519AEAD, x25519Info)
-	if err != nil {
-		return dst, err
+	start := len(dst)
+	out := slices.Grow(dst, x25519HeaderLen)[:start+x25519HeaderLen]
+	if !k.sender.Seal(out[start:], &s.hpke, bound, s.plain[:]) {
+		return dst, errLowOrder
 	}
-	ct, err := sender.Seal(bound, s.plain[:])
-	if err != nil {
-		return dst, err
-	}
-	return append(append(dst, enc...), ct...), nil
+	return out, nil
 }
 
 type x25519Opener struct {
-	key  hpke.PrivateKey
-	priv *ecdh.PrivateKey
+	recipient *hpke.Recipient
+	priv      *ecdh.PrivateKey
 }
 
 func (k x25519Opener) openHeader(s *Scratch, bound, header []byte) bool {
-	// NewRecipient fails when the shared secret is all zero (RFC 9180 section 7.1.4).
-	recipient, err := hpke.NewRecipient(header[:x25519EncLen], k.key, x25519KDF, x25519AEAD, x25519Info)
-	if err != nil {
-		return false
-	}
-	plain, err := recipient.Open(bound, header[x25519EncLen:])
-	if err != nil {
-		return false
-	}
-	ok := len(plain) == len(s.plain)
-	copy(s.plain[:], plain)
-	clear(plain)
-	return ok
+	return k.recipient.Open(s.plain[:], &s.hpke, bound, header)
 }
 
 func (k x25519Opener) private() any { return k.priv }
+
+var errLowOrder = errors.New("core: x25519 public key is a point of low order")
 
 func parseX25519Public(b []byte) (*PublicKey, error) {
 	if len(b) != 32 {
@@ -76,13 +54,10 @@ func parseX25519Public(b []byte) (*PublicKey, error) {
 		return nil, fmt.Errorf("core: x25519 public key: %w", err)
 	}
 	if _, err := probe.ECDH(point); err != nil {
-		return nil, errors.New("core: x25519 public key is a point of low order")
+		return nil, errLowOrder
 	}
-	key, err := x25519KEM.NewPublicKey(raw)
-	if err != nil {
-		return nil, fmt.Errorf("core: x25519 public key: %w", err)
-	}
-	return newPublicKey(SuiteX25519, raw, x25519Sealer{key}), nil
+	sender := hpke.NewSender((*[32]byte)(raw), []byte(headerInfo))
+	return newPublicKey(SuiteX25519, raw, x25519Sealer{sender}), nil
 }
 
 // canonicalX25519 reports whether the little-endian number b is below 2^255 - 19.
@@ -109,13 +84,12 @@ func generateX25519() (*PrivateKey, error) {
 }
 
 func newX25519(priv *ecdh.PrivateKey) (*PrivateKey, error) {
-	key, err := hpke.NewDHKEMPrivateKey(priv)
-	if err != nil {
-		return nil, fmt.Errorf("core: x25519 private key: %w", err)
-	}
 	public, err := parseX25519Public(priv.PublicKey().Bytes())
 	if err != nil {
 		return nil, err
 	}
-	return &PrivateKey{public: public, open: x25519Opener{key: key, priv: priv}}, nil
+	scalar := priv.Bytes()
+	recipient := hpke.NewRecipient((*[32]byte)(scalar), []byte(headerInfo))
+	clear(scalar)
+	return &PrivateKey{public: public, open: x25519Opener{recipient, priv}}, nil
 }

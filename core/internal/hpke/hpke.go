@@ -1,0 +1,92 @@
+// Package hpke is HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256),
+// HKDF-SHA256 and ChaCha20Poly1305, for one message to a context: what a header
+// needs, in constant time and without allocation. Start with [NewSender] and
+// [NewRecipient].
+//
+// The bytes are those of crypto/hpke, which the tests compare with. What depends on
+// the recipient's key alone is computed once.
+package hpke
+
+import (
+	"crypto/rand"
+
+	"ecoin/core/internal/hmac256"
+	"ecoin/core/internal/x25519"
+)
+
+// EncLen is the length of an encapsulated key in bytes.
+const EncLen = 32
+
+// Scratch is working memory. Its zero value is ready; one goroutine may use it at
+// a time. Seal and Open clear it before they return.
+type Scratch struct {
+	ephemeral [32]byte
+	dh        [32]byte // the Diffie-Hellman result, then what is derived from it
+	mac       hmac256.HMAC
+	aead      aead
+}
+
+// Wipe clears s.
+func (s *Scratch) Wipe() { *s = Scratch{} }
+
+// A Sender seals for one public key. It does not change and is safe for concurrent
+// use.
+type Sender struct {
+	public   [32]byte
+	schedule schedule
+}
+
+// NewSender returns a sender for the public key, which it copies. info is at most
+// 100 bytes.
+func NewSender(public *[32]byte, info []byte) *Sender {
+	return &Sender{public: *public, schedule: newSchedule(public, info)}
+}
+
+// Seal sets dst to enc | ciphertext | tag, EncLen + len(plaintext) + TagLen bytes,
+// under a fresh ephemeral key. It reports false, with dst as it was, when the
+// public key is a point of low order. dst must not overlap the inputs.
+func (k *Sender) Seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
+	_, _ = rand.Read(s.ephemeral[:]) // never fails: crypto/rand ends the process instead
+	return k.seal(dst, s, aad, plaintext)
+}
+
+// seal is Seal with the ephemeral key in s.
+func (k *Sender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
+	defer s.Wipe()
+	if !x25519.Multiply(&s.dh, &s.ephemeral, &k.public) {
+		return false
+	}
+	enc := (*[EncLen]byte)(dst)
+	x25519.BaseMultiply(enc, &s.ephemeral)
+	k.schedule.run(s, enc)
+	s.aead.seal(dst[EncLen:], plaintext, aad)
+	return true
+}
+
+// A Recipient opens with one private key. It does not change and is safe for
+// concurrent use. It is secret; its owner must not print it.
+type Recipient struct {
+	private  [32]byte
+	schedule schedule
+}
+
+// NewRecipient returns a recipient with the private key, which it copies. info is
+// at most 100 bytes.
+func NewRecipient(private *[32]byte, info []byte) *Recipient {
+	var public [32]byte
+	x25519.BaseMultiply(&public, private)
+	return &Recipient{private: *private, schedule: newSchedule(&public, info)}
+}
+
+// Open sets dst to the plaintext of sealed, enc | ciphertext | tag, and reports
+// whether it opened; if not, dst is as it was. dst has len(sealed) - EncLen - TagLen
+// bytes and must not overlap the inputs. An enc of low order does not open.
+func (k *Recipient) Open(dst []byte, s *Scratch, aad, sealed []byte) bool {
+	defer s.Wipe()
+	enc := (*[EncLen]byte)(sealed)
+	if !x25519.Multiply(&s.dh, &k.private, enc) {
+		return false
+	}
+	k.schedule.run(s, enc)
+	return s.aead.open(dst, sealed[EncLen:], aad)
+}

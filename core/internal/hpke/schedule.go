@@ -1,0 +1,69 @@
+package hpke
+
+import (
+	"encoding/binary"
+
+	"ecoin/core/internal/hmac256"
+)
+
+// The names of the algorithms in labels (RFC 9180 sections 4.1 and 5.1).
+const (
+	version = "HPKE-v1"
+	kemID   = "KEM\x00\x20"                  // DHKEM(X25519, HKDF-SHA256)
+	suiteID = "HPKE\x00\x20\x00\x01\x00\x03" // that KEM, HKDF-SHA256, ChaCha20Poly1305
+)
+
+// A schedule is what the key schedule of every message to one recipient shares:
+// the inputs of its HMACs, as far as they do not depend on the message. HPKE's
+// LabeledExtract is one HMAC; its LabeledExpand to at most 32 bytes is one too.
+type schedule struct {
+	eaePRK       []byte // before the Diffie-Hellman result
+	sharedSecret []byte // before enc
+	public       []byte // after enc: the recipient's key, and HKDF's counter 1
+	secret       []byte
+	key          []byte
+	baseNonce    []byte
+}
+
+func newSchedule(public *[32]byte, info []byte) schedule {
+	// key_schedule_context: mode_base, and the hashes of no psk_id and of info.
+	var h hmac256.HMAC
+	var hash [hmac256.Size]byte
+	context := []byte{0}
+	h.SetKey(nil)
+	h.Sum(&hash, []byte(version+suiteID+"psk_id_hash"))
+	context = append(context, hash[:]...)
+	h.Sum(&hash, []byte(version+suiteID+"info_hash"), info)
+	context = append(context, hash[:]...)
+
+	return schedule{
+		eaePRK:       []byte(version + kemID + "eae_prk"),
+		sharedSecret: labeledInfo(32, kemID+"shared_secret"),
+		public:       append(public[:len(public):len(public)], 1),
+		secret:       []byte(version + suiteID + "secret"),
+		key:          append(append(labeledInfo(32, suiteID+"key"), context...), 1),
+		baseNonce:    append(append(labeledInfo(12, suiteID+"base_nonce"), context...), 1),
+	}
+}
+
+// labeledInfo begins the labeled_info of LabeledExpand to n bytes.
+func labeledInfo(n uint16, label string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, n), version+label...)
+}
+
+// run sets key and nonce of s.aead from the Diffie-Hellman result s.dh. enc enters
+// as it was received: a sender who spells the point in another way gets another
+// key. The exporter's secret is not derived.
+func (k *schedule) run(s *Scratch, enc *[32]byte) {
+	h, out := &s.mac, &s.dh
+	h.SetKey(nil)
+	h.Sum(out, k.eaePRK, out[:])
+	h.SetKey(out[:])
+	h.Sum(out, k.sharedSecret, enc[:], k.public)
+	h.SetKey(out[:])
+	h.Sum(out, k.secret)
+	h.SetKey(out[:])
+	h.Sum(&s.aead.key, k.key)
+	h.Sum(out, k.baseNonce)
+	copy(s.aead.nonce[:], out[:])
+}
