@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"ecoin/internal/demo"
 )
@@ -18,11 +20,17 @@ type demoCmd struct {
 }
 
 func (c *demoCmd) Run(ctx context.Context, std streams) error {
+	// A terminal that is closed and a reader that has seen enough ("ecoin demo | head")
+	// must not leave the roles behind.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
+	// Caught and dropped, SIGPIPE is an error of the write instead of this process's end.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	out := std.out
+	var out io.Writer = &untilError{std.out, stop}
 	if c.JSON {
 		out = io.Discard
 	}
@@ -31,4 +39,18 @@ func (c *demoCmd) Run(ctx context.Context, std streams) error {
 		err = errors.Join(err, json.NewEncoder(std.out).Encode(summary))
 	}
 	return err
+}
+
+// untilError writes to w until that fails, and then calls stop.
+type untilError struct {
+	w    io.Writer
+	stop func()
+}
+
+func (u *untilError) Write(b []byte) (int, error) {
+	n, err := u.w.Write(b)
+	if err != nil {
+		u.stop()
+	}
+	return n, err
 }

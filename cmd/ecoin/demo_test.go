@@ -1,16 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // demoFigures is the JSON object the demonstration prints.
@@ -95,34 +97,52 @@ func checkDemo(t *testing.T, stdout string) {
 // TestDemoInterrupted ends the demonstration in the middle: it must take its
 // processes and its folder with it.
 func TestDemoInterrupted(t *testing.T) {
-	folder := t.TempDir()
-	t.Setenv("TMPDIR", folder)
-	p := startProc(t, "demo")
-	var roles []int
-	for len(roles) < 4 {
-		if p.ended() {
-			t.Fatalf("the demonstration ended early:\n%s", p.logText())
-		}
-		time.Sleep(10 * time.Millisecond)
-		roles = roles[:0]
-		for _, m := range regexp.MustCompile(`process (\d+)\n`).FindAllStringSubmatch(p.outText(), -1) {
-			pid, err := strconv.Atoi(m[1])
+	for _, c := range []struct {
+		name string
+		end  func(*exec.Cmd, io.Closer)
+	}{
+		{"SIGTERM", func(cmd *exec.Cmd, _ io.Closer) { cmd.Process.Signal(syscall.SIGTERM) }},
+		{"the terminal is closed", func(cmd *exec.Cmd, _ io.Closer) { cmd.Process.Signal(syscall.SIGHUP) }},
+		{"nobody reads on", func(_ *exec.Cmd, out io.Closer) { out.Close() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			folder := t.TempDir()
+			t.Setenv("TMPDIR", folder)
+			cmd := command(t.Context(), "demo")
+			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			roles = append(roles, pid)
-		}
-	}
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	if code := p.ends(); code == 0 {
-		t.Error("an interrupted demonstration reports success")
-	}
-	for _, pid := range roles {
-		if syscall.Kill(pid, 0) == nil {
-			t.Errorf("process %d is still there", pid)
-		}
-	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var roles []int
+			for lines := bufio.NewScanner(out); len(roles) < 4 && lines.Scan(); {
+				if m := regexp.MustCompile(`process (\d+)$`).FindStringSubmatch(lines.Text()); m != nil {
+					pid, err := strconv.Atoi(m[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					roles = append(roles, pid)
+				}
+			}
+			c.end(cmd, out)
+			_, _ = io.Copy(io.Discard, out) // closed in one case
+			if err := cmd.Wait(); err == nil {
+				t.Error("an interrupted demonstration reports success")
+			}
+			if len(roles) < 4 {
+				t.Fatalf("only %d roles were started", len(roles))
+			}
+			for _, pid := range roles {
+				if syscall.Kill(pid, 0) == nil {
+					t.Errorf("process %d is still there", pid)
+					syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+			if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
 	}
 }

@@ -103,15 +103,6 @@ func (p *proc) outText() string {
 	return p.out.String()
 }
 
-func (p *proc) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // says waits for the log line msg and returns its attributes.
 func (p *proc) says(msg string) map[string]any {
 	p.t.Helper()
