@@ -7,7 +7,7 @@ BENCH  ?= .
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy race bench-once bench fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy race allocs bench-once bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ build: ## build bin/ecoin
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
 
-test: check race bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, each benchmark once
+test: check race allocs bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, each benchmark once
 
 check: fmt vet staticcheck tidy ## gofmt, vet, staticcheck, tidy module files
 
@@ -39,6 +39,9 @@ race: ## go test over everything, under the race detector where it can be built
 	@if $(GO) test -race -run '^$$' ./internal/problem >/dev/null 2>&1; then race=-race; \
 	else race=; echo "No C compiler here: the tests run without the race detector, which needs one."; fi; \
 	set -x; $(GO) test $$race -timeout 15m ./...
+
+allocs: ## the tests that count allocations, which the race detector would falsify
+	$(GO) test -run Alloc ./...
 
 bench-once: ## run every benchmark once, so that none rots
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
