@@ -7,7 +7,7 @@ BENCH  ?= .
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy race allocs bench-once bench fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs bench-once bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -18,15 +18,18 @@ build: ## build bin/ecoin
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
 
-test: check race allocs bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, each benchmark once
+test: check race purego allocs bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, each benchmark once
 
-check: fmt vet staticcheck tidy ## gofmt, vet, staticcheck, tidy module files
+check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
 fmt: ## fail where gofmt would change a file
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 
 vet: ## go vet
 	$(GO) vet ./...
+	$(GO) vet -tags purego ./core/...
+	GOARCH=arm64 $(GO) vet ./core/...
+	cd core/_asm && $(GO) vet ./...
 
 staticcheck: ## staticcheck, at the version pinned in tools/go.mod
 	$(TOOLS) staticcheck ./...
@@ -34,14 +37,26 @@ staticcheck: ## staticcheck, at the version pinned in tools/go.mod
 tidy: ## fail when go.mod or go.sum is stale
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
+	cd core/_asm && $(GO) mod tidy -diff
+
+generate: ## write the assembly of core/internal (generators: core/_asm)
+	core/_asm/generate.sh
+
+generated: ## fail when that assembly is stale; test the generators
+	core/_asm/generate.sh -check
+	cd core/_asm && $(GO) test ./...
 
 race: ## go test over everything, under the race detector where it can be built
 	@if $(GO) test -race -run '^$$' ./internal/problem >/dev/null 2>&1; then race=-race; \
 	else race=; echo "No C compiler here: the tests run without the race detector, which needs one."; fi; \
 	set -x; $(GO) test $$race -timeout 15m ./...
 
+purego: ## the tests of core without assembly
+	$(GO) test -tags purego ./core/...
+
 allocs: ## the tests that count allocations, which the race detector would falsify
 	$(GO) test -run Alloc ./...
+	$(GO) test -tags purego -run Alloc ./core/...
 
 bench-once: ## run every benchmark once, so that none rots
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...

@@ -14,7 +14,8 @@ import (
 var allowed = map[string][]string{
 	"core":                  {"core/internal/hmac256", "core/internal/hpke"},
 	"core/internal/hpke":    {"core/internal/hmac256", "core/internal/x25519"},
-	"core/internal/x25519":  {},
+	"core/internal/x25519":  {"core/internal/cpu"},
+	"core/internal/cpu":     {},
 	"core/internal/hmac256": {},
 	"internal/arrows":       {},
 	"internal/keyfile":      {},

@@ -134,26 +134,16 @@ func TestWycheproof(t *testing.T) {
 	}
 }
 
-// lowOrder lists the u of low order, with and without the top bit (RFC 7748
-// section 6.1 speaks of them; the list is that of https://cr.yp.to/ecdh.html#validate).
-var lowOrder = []string{
-	"0000000000000000000000000000000000000000000000000000000000000000",
-	"0100000000000000000000000000000000000000000000000000000000000000",
-	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-	"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-}
-
 func TestLowOrder(t *testing.T) {
-	for _, text := range lowOrder {
+	for _, u := range lowOrderPoints {
 		for _, top := range []byte{0, 0x80} {
-			u := unhex(t, text)
 			u[31] |= top
 			got := [32]byte{1}
-			if Multiply(&got, &[32]byte{1, 2, 3}, u) || got != [32]byte{} {
+			if Multiply(&got, &[32]byte{1, 2, 3}, &u) || got != [32]byte{} {
 				t.Errorf("u = %x is not refused", u[:])
+			}
+			if !lowOrder(&u) {
+				t.Errorf("u = %x is not in the list", u[:])
 			}
 		}
 	}
@@ -166,8 +156,8 @@ func FuzzAgainstStandardLibrary(f *testing.F) {
 		f.Add(k, u)
 		seeds++
 	}
-	for _, text := range lowOrder {
-		add(bytes.Repeat([]byte{0x5a}, 32), unhex(f, text)[:])
+	for _, u := range lowOrderPoints {
+		add(bytes.Repeat([]byte{0x5a}, 32), u[:])
 	}
 	for _, b := range []byte{0x00, 0x01, 0x7f, 0x80, 0xff} {
 		add(bytes.Repeat([]byte{b}, 32), bytes.Repeat([]byte{^b}, 32))

@@ -1,0 +1,147 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+var zmm = []reg.VecPhysical{
+	reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
+	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
+	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+}
+
+// A writer turns the operations of one field's routines into instructions.
+type writer struct {
+	f      field
+	base   map[string]reg.Register // of the spaces
+	mask   map[*maskReg]reg.Register
+	words  Mem         // the constants in memory
+	pinned map[int]int // constants in registers, by value id
+	limit  int         // registers below it are free
+}
+
+func (w *writer) mem(s *slot) Mem {
+	if s.constant {
+		return w.words.Offset(s.offsetBytes)
+	}
+	return Mem{Base: w.base[s.base], Disp: s.offsetBytes}
+}
+
+// pin keeps the last free register for a constant.
+func (w *writer) pin(k *constReg) reg.VecPhysical {
+	w.limit--
+	w.pinned[k.id] = w.limit
+	return zmm[w.limit]
+}
+
+// start loads the pointer parameters, which are the bases of the spaces, and the
+// constants.
+func (w *writer) start(pointers ...string) {
+	w.base, w.mask = map[string]reg.Register{}, map[*maskReg]reg.Register{}
+	for _, name := range pointers {
+		w.base[name] = Load(Param(name), GP64())
+	}
+	w.pinned, w.limit = map[int]int{}, len(zmm)
+	for _, k := range w.f.constants().registers {
+		t := GP64()
+		MOVQ(U64(k.word), t)
+		VPBROADCASTQ(t, w.pin(k))
+	}
+}
+
+// writeWords writes the constants in memory, when all are known.
+func (w *writer) writeWords(name string) {
+	GLOBL(name, RODATA|NOPTR)
+	for i, s := range w.f.constants().words {
+		DATA(8*i, U64(s.word))
+	}
+}
+
+func (w *writer) write(regions ...[]*op) {
+	for _, ops := range regions {
+		w.writeRegion(ops)
+	}
+}
+
+func (w *writer) writeRegion(ops []*op) {
+	regs := assign(ops, w.pinned, w.limit)
+	for _, o := range ops {
+		var src []Op
+		for _, s := range o.srcs {
+			src = append(src, zmm[regs[s.id]])
+		}
+		var dst reg.VecPhysical
+		if o.dst != nil {
+			dst = zmm[regs[o.dst.id]]
+		}
+		if o.mem != nil && o.code != opStore {
+			src = append(src, w.mem(o.mem))
+		}
+		w.writeOp(o, src, dst)
+	}
+}
+
+// writeOp writes one instruction. Go's order of operands is the reverse of Intel's: the
+// destination is last.
+func (w *writer) writeOp(o *op, src []Op, dst Op) {
+	broadcast := o.mem != nil && o.mem.constant
+	switch o.code {
+	case opZero:
+		VPXORQ(dst, dst, dst)
+	case opCopy:
+		VMOVDQA64(src[0], dst)
+	case opLoad:
+		if broadcast {
+			VPBROADCASTQ(src[0], dst)
+		} else {
+			VMOVDQU64(src[0], dst)
+		}
+	case opStore:
+		VMOVDQU64(src[0], w.mem(o.mem))
+	case opAdd:
+		if broadcast {
+			VPADDQ_BCST(src[1], src[0], dst)
+		} else {
+			VPADDQ(src[1], src[0], dst)
+		}
+	case opSub:
+		VPSUBQ(src[1], src[0], dst)
+	case opShr:
+		VPSRLQ(U8(o.imm), src[0], dst)
+	case opShl:
+		VPSLLQ(U8(o.imm), src[0], dst)
+	case opAnd:
+		if broadcast {
+			VPANDQ_BCST(src[1], src[0], dst)
+		} else {
+			VPANDQ(src[1], src[0], dst)
+		}
+	case opMul32:
+		VPMULUDQ_BCST(src[1], src[0], dst)
+	case opLo:
+		VPMADD52LUQ(src[2], src[1], dst)
+	case opHi:
+		VPMADD52HUQ(src[2], src[1], dst)
+	case opSelect:
+		VPBLENDMQ(src[1], src[0], w.mask[o.mask], dst)
+	case opLookup:
+		VPERMI2Q(src[2], src[1], dst)
+	case opWithExponent:
+		VPTERNLOGQ(U8(0xea), src[2], src[1], dst) // (dst & src1) | src2
+	case opFloatAdd:
+		VADDPD(src[1], src[0], dst)
+	case opFloatSub:
+		VSUBPD(src[1], src[0], dst)
+	case opFMA:
+		if broadcast {
+			VFMADD231PD_BCST(src[2], src[1], dst)
+		} else {
+			VFMADD231PD(src[2], src[1], dst)
+		}
+	default:
+		panic("an operation without an instruction")
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// The operations of floating point, and the integer ones that go with them.
+
+// An operand is a register or memory.
+type operand struct {
+	reg *value
+	mem *slot
+}
+
+func (o operand) content() *value {
+	if o.mem != nil {
+		return o.mem.content()
+	}
+	return o.reg
+}
+
+// shl returns x << n, without loss.
+func (b *block) shl(x *value, n uint) *value {
+	if x.max > 1<<(64-n)-1 {
+		panic("shift loses bits")
+	}
+	x.mustBeWhole("shift")
+	return b.emit(&op{code: opShl, dst: newValue(x.max<<n, false), srcs: []*value{x}, imm: uint64(n)})
+}
+
+// join returns lower, which is below 2^at, with the bits of upper from there on, as
+// far as mask goes.
+func (b *block) join(lower, upper *value, at uint, mask *slot) *value {
+	lower.mustBeWhole("join")
+	upper.mustBeWhole("join")
+	if lower.max>>at != 0 {
+		panic("join of numbers that overlap")
+	}
+	shifted := b.emit(&op{code: opShl, dst: newValue(1<<64-1, false), srcs: []*value{upper}, imm: uint64(at)})
+	masked := b.andMem(shifted, mask)
+	return b.emit(&op{code: opAdd, dst: newValue(mask.word, false), srcs: []*value{lower, masked}})
+}
+
+// andMem returns x & mask. The mask may take an offset away with the bits.
+func (b *block) andMem(x *value, mask *slot) *value {
+	x.mustBeInteger("mask")
+	if x.offset&mask.word != 0 {
+		panic("a mask that leaves a part of an offset")
+	}
+	return b.emit(&op{code: opAnd, dst: newValue(min(x.max, mask.word), false), srcs: []*value{x}, mem: mask})
+}
+
+// mul32 returns x*k for an x of at most 32 bits.
+func (b *block) mul32(x *value, k *slot) *value {
+	x.mustBeWhole("product")
+	if x.max >= 1<<32 || k.word >= 1<<32 {
+		panic("a factor of more than 32 bits")
+	}
+	return b.emit(&op{code: opMul32, dst: newValue(x.max*k.word, false), srcs: []*value{x}, mem: k})
+}
+
+// times19 returns 19*x.
+func (b *block) times19(x *value) *value {
+	two := b.add(x, x)
+	return b.add(b.add(two, x), b.shl(x, 4))
+}
+
+// loadOffset returns zero with the offset s.
+func (b *block) loadOffset(s *slot) *value {
+	v := newValue(0, false)
+	v.offset = s.word
+	return b.emit(&op{code: opLoad, dst: v, mem: s})
+}
+
+// addOffset returns x with the offset s.
+func (b *block) addOffset(x *value, s *slot) *value {
+	x.mustBeWhole("sum")
+	v := newValue(x.max, false)
+	v.offset = s.word
+	return b.emit(&op{code: opAdd, dst: v, srcs: []*value{x}, mem: s})
+}
+
+// withExponent returns x & mask, or x where mask is nil, below the exponent of 2^52. x
+// is used up.
+func (b *block) withExponent(x *value, mask, exponent *constReg) *value {
+	x.mustBeWhole("mantissa")
+	v := newValue(x.max, false)
+	v.offset = exponent.word
+	if mask == nil {
+		return b.emit(&op{code: opAdd, dst: v, srcs: []*value{x, &exponent.value}})
+	}
+	v.max = min(x.max, mask.word)
+	return b.emit(&op{code: opWithExponent, dst: v, srcs: []*value{x, &mask.value, &exponent.value}})
+}
+
+// toFloat returns the number below 2^52 that x has under the exponent of 2^52.
+func (b *block) toFloat(x *value, exponent *constReg) *value {
+	if x.offset != exponent.word || x.max > mask52 || x.float || x.carried {
+		panic(fmt.Sprintf("%#x under the exponent %#x is no mantissa", x.max, x.offset))
+	}
+	v := newValue(x.max, false)
+	v.float = true
+	return b.emit(&op{code: opFloatSub, dst: v, srcs: []*value{x, &exponent.value}})
+}
+
+// fromFloat is the opposite of toFloat.
+func (b *block) fromFloat(x *value, exponent *constReg) *value {
+	if !x.float || x.max > mask52 {
+		panic("not a float below 2^52")
+	}
+	v := newValue(x.max, false)
+	v.offset = exponent.word
+	return b.emit(&op{code: opFloatAdd, dst: v, srcs: []*value{x, &exponent.value}})
+}
+
+// fma returns acc + x*y, rounded towards zero; acc is used up. The bits of the result
+// are an integer with the given exponent as offset: the upper half of the product for
+// exponentHigh, whose acc is 2^103, or the lower half for exponentLow, whose acc is
+// what complement returned.
+func (b *block) fma(acc, x *value, y operand, exponent uint64) *value {
+	yv := y.content()
+	if !x.float || !yv.float {
+		panic("a factor that is no float")
+	}
+	hi, lo := bits.Mul64(x.max, yv.max)
+	if hi >= 1<<(103-64) {
+		panic(fmt.Sprintf("%#x * %#x passes 2^103", x.max, yv.max))
+	}
+	v := newValue(mask51, false)
+	if exponent == exponentHigh {
+		v.max = hi<<(64-51) | lo>>51
+	}
+	v.offset = exponent
+	o := &op{code: opFMA, dst: v, srcs: []*value{acc, x}, mem: y.mem}
+	if y.mem == nil {
+		o.srcs = append(o.srcs, y.reg)
+	}
+	return b.emit(o)
+}
+
+// complement returns middle - h in floating point.
+func (b *block) complement(middle, h *value) *value {
+	if h.offset != exponentHigh {
+		panic("complement of something else than the upper half of a product")
+	}
+	return b.emit(&op{code: opFloatSub, dst: newValue(0, false), srcs: []*value{middle, h}})
+}

@@ -1,0 +1,44 @@
+//go:build !purego
+
+package cpu
+
+import (
+	"os"
+	"strings"
+
+	"golang.org/x/sys/cpu"
+)
+
+// Each is a set of instructions that one kind of routine needs.
+var (
+	// AESNI is AES on 128-bit registers in VEX encoding, with SSSE3's byte shuffle.
+	AESNI = cpu.X86.HasAES && cpu.X86.HasAVX && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41
+
+	// SHANI is SHA-256's rounds, with SSSE3 and SSE4.1.
+	SHANI = cpu.X86.HasSSSE3 && cpu.X86.HasSSE41 && hasSHA()
+
+	// AVX512 is 512-bit integer arithmetic: F, BW, DQ, VL.
+	AVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL
+
+	// FMA is the floating-point multiply-add.
+	FMA = cpu.X86.HasFMA
+
+	// VAES is AES on 512-bit registers.
+	VAES = AVX512 && AESNI && cpu.X86.HasAVX512VAES
+
+	// IFMA is the 52-bit multiply-add on 512-bit registers.
+	IFMA = AVX512 && cpu.X86.HasAVX512IFMA
+)
+
+// hasSHA asks the processor itself, because golang.org/x/sys/cpu does not tell.
+func hasSHA() bool {
+	if strings.Contains(os.Getenv("GODEBUG"), "cpu.sha=off") {
+		return false
+	}
+	const extended, sha = 7, 1 << 29 // the leaf, and its bit in EBX
+	if leaves, _, _, _ := cpuid(0, 0); leaves < extended {
+		return false
+	}
+	_, ebx, _, _ := cpuid(extended, 0)
+	return ebx&sha != 0
+}

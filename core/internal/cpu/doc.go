@@ -1,0 +1,9 @@
+// Package cpu says which instruction sets the assembly of core's internal packages
+// may use. Exactly one place decides it, at start-up, from CPUID and from what the
+// operating system saves on a context switch.
+//
+// GODEBUG narrows it for tests and benchmarks, as it does for the standard library:
+// GODEBUG=cpu.avx512ifma=off takes the ladder away, cpu.avx512f=off all that is 512
+// bits wide, cpu.aes=off and cpu.sha=off the rest. A build with the tag purego has no
+// assembly and does not import this package.
+package cpu

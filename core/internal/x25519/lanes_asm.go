@@ -1,0 +1,49 @@
+//go:build amd64 && !purego
+
+package x25519
+
+import "ecoin/core/internal/cpu"
+
+// lanesImpl is how this processor computes in eight lanes. Tests change it.
+var lanesImpl = func() implementation {
+	switch {
+	case cpu.IFMA:
+		return implIFMA
+	case cpu.AVX512 && cpu.FMA:
+		return implFMA
+	}
+	return implTwin
+}()
+
+func ladder8(p *ladderPoint, w *workSpace, swaps *[scalarBits]uint8) {
+	switch lanesImpl {
+	case implIFMA:
+		ladder8IFMA(p, w, swaps)
+	case implFMA:
+		ladder8FMA(p, w, swaps)
+	default:
+		ladder8Generic(p, swaps)
+	}
+}
+
+func multiply8(dst, x, y *fe8, w *workSpace) {
+	switch lanesImpl {
+	case implIFMA:
+		multiply8IFMA(dst, x, y, w)
+	case implFMA:
+		multiply8FMA(dst, x, y, w)
+	default:
+		multiply8Generic(dst, x, y)
+	}
+}
+
+func comb8(r *combResult, w *workSpace, p, q *combTable, digits *[combDigits][laneCount]uint8) {
+	switch lanesImpl {
+	case implIFMA:
+		comb8IFMA(r, w, p, q, digits)
+	case implFMA:
+		comb8FMA(r, w, p, q, digits)
+	default:
+		comb8Generic(r, p, q, digits)
+	}
+}

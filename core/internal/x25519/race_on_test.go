@@ -1,0 +1,5 @@
+//go:build race
+
+package x25519
+
+const raceEnabled = true
