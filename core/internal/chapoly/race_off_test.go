@@ -1,0 +1,5 @@
+//go:build !race
+
+package chapoly
+
+const raceEnabled = false
