@@ -15,7 +15,7 @@ var payloadSizes = []struct {
 // implementations of a batch follow each other, so that a run repeated as a whole
 // compares them under the same conditions.
 func BenchmarkHeaderSeal(b *testing.B) {
-	for _, key := range []*PrivateKey{testX25519(), testRSA()} {
+	for _, key := range testKeys() {
 		public := key.Public()
 		for _, n := range []int{1, 8, 64} {
 			secs := make([]Secrets, n)
@@ -37,16 +37,14 @@ func BenchmarkHeaderSeal(b *testing.B) {
 				})
 			}
 			run("ecoin", public.AppendHeaders)
-			if std := newStdX25519(b, key); std != nil {
-				run("stdlib", std.appendHeaders)
-			}
+			run("stdlib", newStd(b, key).appendHeaders)
 		}
 	}
 }
 
 // BenchmarkHeaderOpen is BenchmarkHeaderSeal for the bank's side.
 func BenchmarkHeaderOpen(b *testing.B) {
-	for _, key := range []*PrivateKey{testX25519(), testRSA()} {
+	for _, key := range testKeys() {
 		ring, err := NewKeyring(key)
 		if err != nil {
 			b.Fatal(err)
@@ -73,9 +71,7 @@ func BenchmarkHeaderOpen(b *testing.B) {
 				})
 			}
 			run("ecoin", ring.OpenHeaders)
-			if std := newStdX25519(b, key); std != nil {
-				run("stdlib", std.openHeaders)
-			}
+			run("stdlib", newStd(b, key).openHeaders)
 		}
 	}
 }

@@ -53,5 +53,6 @@
 // this package's reach.
 //
 // Headers of [SuiteX25519] are sealed and opened without allocation, one or many,
-// good or bad, when dst has room for what is appended.
+// good or bad, when dst has room for what is appended. With
+// [SuiteXWing] each header costs the two allocations that crypto/mlkem makes.
 package core

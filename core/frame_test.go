@@ -43,7 +43,7 @@ func TestFramingErrors(t *testing.T) {
 		{"version 0", "version 0", change(record, 0, 0)},
 		{"version 2", "version 2, this program speaks version 1", change(record, 0, 2)},
 		{"suite 0", "unknown suite 0x00", change(record, 1, 0)},
-		{"suite 0x20", "unknown suite 0x20", change(record, 1, 0x20)},
+		{"suite 0x21", "unknown suite 0x21", change(record, 1, 0x21)},
 		{"kind 2", "kind 2, want 1", change(record, 2, 2)},
 		{"zero byte", "byte 3 is 9, want 0", change(record, 3, 9)},
 		{"short", "107 bytes, a record of suite x25519 has 108", record[:107]},
@@ -59,7 +59,7 @@ func TestFramingErrors(t *testing.T) {
 		b          []byte
 	}{
 		{"13 bytes", "13 bytes, too short", msg[:13]},
-		{"suite 0x20", "unknown suite 0x20", change(msg, 1, 0x20)},
+		{"suite 0x21", "unknown suite 0x21", change(msg, 1, 0x21)},
 		{"ciphertext 0", "ciphertext of 0 bytes", change(msg, 15, 0)},
 		{"ciphertext 17", "ciphertext of 17 bytes, want a multiple of 16 from 16 to 16777216", change(msg, 15, 17)},
 		{"ciphertext too long", "ciphertext of 16777232 bytes", change(change(msg, 12, 1), 15, 16)},
@@ -79,14 +79,14 @@ func TestSuites(t *testing.T) {
 		code   byte
 		name   string
 		header int
-	}{{SuiteRSA3072, 0x01, "rsa3072", 384}, {SuiteX25519, 0x10, "x25519", 96}} {
+	}{{SuiteRSA3072, 0x01, "rsa3072", 384}, {SuiteX25519, 0x10, "x25519", 96}, {SuiteXWing, 0x20, "xwing", 1184}} {
 		got, err := ParseSuite(c.name)
 		if err != nil || got != c.suite || byte(got) != c.code || got.String() != c.name || got.HeaderLen() != c.header || got.RecordLen() != 12+c.header {
 			t.Errorf("%s: suite %v, header %d, record %d, %v", c.name, got, got.HeaderLen(), got.RecordLen(), err)
 		}
 	}
-	for _, name := range []string{"", "X25519", "x25519 ", "xwing", "suite 0x20"} {
-		if s, err := ParseSuite(name); err == nil || s != 0 || !strings.Contains(err.Error(), "x25519 or rsa3072") {
+	for _, name := range []string{"", "X25519", "x25519 ", "x-wing", "suite 0x20"} {
+		if s, err := ParseSuite(name); err == nil || s != 0 || !strings.Contains(err.Error(), "x25519, xwing or rsa3072") {
 			t.Errorf("ParseSuite(%q): %v, %v", name, s, err)
 		}
 	}
@@ -98,8 +98,8 @@ func TestSuites(t *testing.T) {
 			t.Errorf("unknown suite %v: record of %d bytes", s, s.RecordLen())
 		}
 	}
-	if known != 2 {
-		t.Errorf("%d suites have a header, want 2", known)
+	if known != 3 {
+		t.Errorf("%d suites have a header, want 3", known)
 	}
 }
 

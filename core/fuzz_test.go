@@ -18,15 +18,15 @@ func seedCount(f *testing.F, got, want int) {
 	}
 }
 
-// messageSeeds returns well-formed requests and replies of both suites under
+// messageSeeds returns well-formed requests and replies of every suite under
 // testSecrets(1), and what a hostile director would make of them.
 func messageSeeds(f *testing.F) [][]byte {
 	f.Helper()
 	sec := testSecrets(1)
 	var seeds [][]byte
-	for _, key := range []*PublicKey{testX25519().Public(), testRSA().Public()} {
+	for _, key := range testKeys() {
 		for _, plaintext := range []string{"", "0123456789abcdef", "\x07summarya,b\n1,2\n"} {
-			msg := mustRequest(f, key, sec, []byte(plaintext))
+			msg := mustRequest(f, key.Public(), sec, []byte(plaintext))
 			req := mustParse(f, msg)
 			seeds = append(seeds, msg, mustReply(f, req, sec, []byte(plaintext)))
 		}
@@ -41,11 +41,11 @@ func messageSeeds(f *testing.F) [][]byte {
 
 func FuzzCutRecord(f *testing.F) {
 	seeds := messageSeeds(f) // most are no records, all start like one
-	for _, key := range []*PublicKey{testX25519().Public(), testRSA().Public()} {
-		record := mustRecord(f, key, testSecrets(1))
+	for _, key := range testKeys() {
+		record := mustRecord(f, key.Public(), testSecrets(1))
 		seeds = append(seeds, record, record[:len(record)-1], append(bytes.Clone(record), record...))
 	}
-	seedCount(f, len(seeds), 38)
+	seedCount(f, len(seeds), 47)
 	for _, seed := range seeds {
 		f.Add(seed)
 	}
@@ -67,7 +67,7 @@ func FuzzCutRecord(f *testing.F) {
 		if again := append(appendBound(nil, suite, KindRequest, id), record[BoundLen:]...); !bytes.Equal(again, record) {
 			t.Fatal("the record encodes to other bytes")
 		}
-		ring, err := NewKeyring(testX25519(), testRSA())
+		ring, err := NewKeyring(testKeys()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func FuzzCutRecord(f *testing.F) {
 
 func FuzzParseRequest(f *testing.F) {
 	seeds := messageSeeds(f)
-	seedCount(f, len(seeds), 32)
+	seedCount(f, len(seeds), 38)
 	for _, seed := range seeds {
 		f.Add(seed)
 	}
@@ -109,7 +109,7 @@ func FuzzParseRequest(f *testing.F) {
 // the only one AppendRequest makes from its parts.
 func FuzzOpenRequest(f *testing.F) {
 	seeds := messageSeeds(f)
-	seedCount(f, len(seeds), 32)
+	seedCount(f, len(seeds), 38)
 	for _, seed := range seeds {
 		f.Add(seed, false)
 		f.Add(seed, true)
@@ -145,7 +145,7 @@ func FuzzOpenRequest(f *testing.F) {
 // FuzzOpenReply is FuzzOpenRequest for replies.
 func FuzzOpenReply(f *testing.F) {
 	seeds := messageSeeds(f)
-	seedCount(f, len(seeds), 32)
+	seedCount(f, len(seeds), 38)
 	for _, seed := range seeds {
 		f.Add(seed, false)
 		f.Add(seed, true)
@@ -157,7 +157,8 @@ func FuzzOpenReply(f *testing.F) {
 			msg = bytes.Clone(msg)
 			msg = s.appendTag(msg[:len(msg)-TagLen], 0, Suite(msg[1]), KindReply, sec)
 		}
-		for _, key := range []*PublicKey{testX25519().Public(), testRSA().Public()} {
+		for _, private := range testKeys() {
+			key := private.Public()
 			dst, array := dstWithRoom(len(msg))
 			got, err := OpenReply(dst, &s, key, sec, msg)
 			if err != nil {
@@ -217,12 +218,14 @@ func FuzzCutResult(f *testing.F) {
 }
 
 func FuzzParsePublicKey(f *testing.F) {
-	x, r := testX25519().Public().Bytes(), testRSA().Public().Bytes()
-	for _, b := range [][]byte{x, r, x[:31], r[:len(r)-1], append(bytes.Clone(r), 0), make([]byte, 32), fieldPrime(0), fieldPrime(0xff), nil, flip(r, 5), flip(r, 60), flip(r, len(r)-1)} {
+	x, r, w := testX25519().Public().Bytes(), testRSA().Public().Bytes(), testXWing().Public().Bytes()
+	for _, b := range [][]byte{x, r, w, w[:len(w)-1], flip(w, 5), append(bytes.Repeat([]byte{0xff}, 1184), x...), append(bytes.Clone(w[:1184]), make([]byte, 32)...),
+		x[:31], r[:len(r)-1], append(bytes.Clone(r), 0), make([]byte, 32), fieldPrime(0), fieldPrime(0xff), nil, flip(r, 5), flip(r, 60), flip(r, len(r)-1)} {
 		f.Add(byte(SuiteX25519), b)
+		f.Add(byte(SuiteXWing), b)
 		f.Add(byte(SuiteRSA3072), b)
 	}
-	f.Add(byte(0x20), x)
+	f.Add(byte(0x21), x)
 	f.Fuzz(func(t *testing.T, suite byte, b []byte) {
 		key, err := ParsePublicKey(Suite(suite), b)
 		if err != nil {
@@ -247,14 +250,14 @@ func FuzzParsePublicKey(f *testing.F) {
 
 func FuzzParsePrivateKey(f *testing.F) {
 	seeds := [][]byte{nil, {0x30, 0}}
-	for _, key := range []*PrivateKey{testX25519(), testRSA()} {
+	for _, key := range testKeys() {
 		der, err := key.MarshalPKCS8()
 		if err != nil {
 			f.Fatal(err)
 		}
 		seeds = append(seeds, der, der[:len(der)-1], append(bytes.Clone(der), 0), flip(der, 4), flip(der, 10), flip(der, len(der)-1))
 	}
-	seedCount(f, len(seeds), 14)
+	seedCount(f, len(seeds), 20)
 	for _, seed := range seeds {
 		f.Add(seed)
 	}

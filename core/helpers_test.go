@@ -24,18 +24,26 @@ var testRSA = sync.OnceValue(func() *PrivateKey {
 	return key
 })
 
-var testX25519 = sync.OnceValue(func() *PrivateKey {
-	key, err := GenerateKey(SuiteX25519)
+var (
+	testX25519 = sync.OnceValue(func() *PrivateKey { return generated(SuiteX25519) })
+	testXWing  = sync.OnceValue(func() *PrivateKey { return generated(SuiteXWing) })
+)
+
+func generated(s Suite) *PrivateKey {
+	key, err := GenerateKey(s)
 	if err != nil {
 		panic(err)
 	}
 	return key
-})
+}
+
+// testKeys returns one key of each suite.
+func testKeys() []*PrivateKey { return []*PrivateKey{testX25519(), testXWing(), testRSA()} }
 
 // eachSuite runs f with one key of each suite.
 func eachSuite(t *testing.T, f func(t *testing.T, key *PrivateKey)) {
 	t.Helper()
-	for _, key := range []*PrivateKey{testX25519(), testRSA()} {
+	for _, key := range testKeys() {
 		t.Run("suite="+key.Public().Suite().String(), func(t *testing.T) { f(t, key) })
 	}
 }

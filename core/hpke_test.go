@@ -15,9 +15,9 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// twin is RFC 9180 for SuiteX25519, written from the RFC with X25519, HMAC and
-// ChaCha20Poly1305 alone. It shares no HPKE code with the package, so that each
-// checks the other.
+// twin is RFC 9180 for SuiteX25519 and, from the shared secret on, for SuiteXWing,
+// written from the RFC with X25519, HMAC and ChaCha20Poly1305 alone. It shares no HPKE
+// code with the package, so that each checks the other.
 type twin struct {
 	sharedSecret, key, baseNonce []byte
 }
@@ -46,7 +46,11 @@ func newTwin(dh, enc, pkR, info []byte) *twin {
 	const kem, suite = "KEM\x00\x20", "HPKE\x00\x20\x00\x01\x00\x03"
 	prk := labeledExtract(kem, "", "eae_prk", dh)
 	shared := labeledExpand(kem, prk, "shared_secret", append(bytes.Clone(enc), pkR...), 32)
+	return scheduleTwin(suite, shared, info)
+}
 
+// scheduleTwin is KeySchedule alone (section 5.1), from the KEM's shared secret.
+func scheduleTwin(suite string, shared, info []byte) *twin {
 	context := []byte{0} // mode_base
 	context = append(context, labeledExtract(suite, "", "psk_id_hash", nil)...)
 	context = append(context, labeledExtract(suite, "", "info_hash", info)...)
@@ -161,7 +165,7 @@ func TestRFC9180Twin(t *testing.T) {
 // TestRFC9180Suite drives the recipient of crypto/hpke, with the algorithms that
 // SuiteX25519 names, through RFC 9180 appendix A.2.1.
 func TestRFC9180Suite(t *testing.T) {
-	if x25519KEM.ID() != 0x20 || x25519KDF.ID() != 1 || x25519AEAD.ID() != 3 {
+	if x25519KEM.ID() != 0x20 || suiteKDF.ID() != 1 || suiteAEAD.ID() != 3 {
 		t.Fatal("SuiteX25519 is not KEM 0x0020, KDF 0x0001, AEAD 0x0003")
 	}
 	v := readRFC9180(t)
@@ -184,7 +188,7 @@ func TestRFC9180Suite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient, err := hpke.NewRecipient(unhex(t, v.PkEm), key, x25519KDF, x25519AEAD, unhex(t, v.Info))
+	recipient, err := hpke.NewRecipient(unhex(t, v.PkEm), key, suiteKDF, suiteAEAD, unhex(t, v.Info))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ type opener interface {
 	// openHeader sets s.plain to the content of header and reports whether it
 	// opened. header has the suite's length. After a failure s.plain is undefined.
 	openHeader(s *Scratch, bound, header []byte) bool
-	// private returns the key as crypto/x509 marshals it.
+	// private returns the key as crypto/x509 marshals it, or an *xwingSeed.
 	private() any
 }
 
@@ -40,13 +40,16 @@ type PublicKey struct {
 }
 
 // ParsePublicKey returns the public key encoded in b, which it does not retain:
-// for SuiteX25519 the 32 bytes of RFC 7748, for SuiteRSA3072 a SubjectPublicKeyInfo
-// in DER. Keys that no bank can use are refused: points of low order or not fully
+// for SuiteX25519 the 32 bytes of RFC 7748, for SuiteXWing the 1184 bytes of FIPS 203
+// and after them those of RFC 7748, for SuiteRSA3072 a SubjectPublicKeyInfo in DER.
+// Keys that no bank can use are refused: points of low order, what is not fully
 // reduced, RSA keys of another size or exponent, and encodings that are not DER.
 func ParsePublicKey(s Suite, b []byte) (*PublicKey, error) {
 	switch s {
 	case SuiteX25519:
 		return parseX25519Public(b)
+	case SuiteXWing:
+		return parseXWingPublic(b)
 	case SuiteRSA3072:
 		return parseRSAPublic(b)
 	}
@@ -88,6 +91,13 @@ func (k *PublicKey) AppendHeader(dst []byte, s *Scratch, sec *Secrets) ([]byte, 
 // fails as AppendHeader does, and then appends none.
 func (k *PublicKey) AppendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byte, error) {
 	out := slices.Grow(dst, len(secs)*k.suite.RecordLen())
+	if many, can := k.seal.(batchSealer); can && len(secs) > 1 {
+		out, ok := k.sealBatch(out, s, many, secs)
+		if !ok {
+			return dst, fmt.Errorf("core: seal headers of suite %v: %w", k.suite, errLowOrder)
+		}
+		return out, nil
+	}
 	for i := range secs {
 		var err error
 		if out, err = k.AppendHeader(out, s, &secs[i]); err != nil {
@@ -110,6 +120,8 @@ func GenerateKey(s Suite) (*PrivateKey, error) {
 	switch s {
 	case SuiteX25519:
 		return generateX25519()
+	case SuiteXWing:
+		return generateXWing()
 	case SuiteRSA3072:
 		return generateRSA()
 	}
@@ -117,16 +129,24 @@ func GenerateKey(s Suite) (*PrivateKey, error) {
 }
 
 // ParsePrivateKey returns the key in a PKCS#8 structure (RFC 5958, DER): X25519
-// (RFC 8410), or RSA of 3072 bits with exponent 65537. Errors hold no key bytes.
+// (RFC 8410), the 32-byte seed of X-Wing (OID 1.3.6.1.4.1.62253.25722), or RSA of 3072
+// bits with exponent 65537. Errors hold no key bytes.
 func ParsePrivateKey(pkcs8 []byte) (*PrivateKey, error) {
 	// x509 ignores what follows the structure; a key file with a tail is damaged.
 	var whole asn1.RawValue
 	if rest, err := asn1.Unmarshal(pkcs8, &whole); err != nil || len(rest) != 0 {
 		return nil, errors.New("core: private key is not one PKCS#8 structure in DER")
 	}
+	var seed xwingSeed
+	defer clear(seed[:])
+	if named, err := seed.parsePKCS8(pkcs8); err != nil {
+		return nil, err
+	} else if named {
+		return newXWing(&seed)
+	}
 	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
 	if err != nil { // dropped: it can show key bytes as the number of an ASN.1 tag
-		return nil, errors.New("core: private key is damaged or not PKCS#8: use X25519 or RSA-3072")
+		return nil, errors.New("core: private key is damaged or not PKCS#8: use X25519, X-Wing or RSA-3072")
 	}
 	switch key := key.(type) {
 	case *ecdh.PrivateKey:
@@ -134,13 +154,19 @@ func ParsePrivateKey(pkcs8 []byte) (*PrivateKey, error) {
 	case *rsa.PrivateKey:
 		return newRSA(key)
 	}
-	return nil, fmt.Errorf("core: private key is a %T: use X25519 or RSA-3072", key)
+	return nil, fmt.Errorf("core: private key is a %T: use X25519, X-Wing or RSA-3072", key)
 }
 
 // MarshalPKCS8 returns the key as ParsePrivateKey takes it. The caller owns the
 // bytes and should clear them after use.
 func (k *PrivateKey) MarshalPKCS8() ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(k.open.private())
+	var der []byte
+	var err error
+	if seed, ok := k.open.private().(*xwingSeed); ok {
+		der, err = seed.marshalPKCS8()
+	} else {
+		der, err = x509.MarshalPKCS8PrivateKey(k.open.private())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("core: marshal private key %v: %w", k.public.id, err)
 	}

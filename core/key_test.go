@@ -64,16 +64,18 @@ func TestParsePublicKeyCopies(t *testing.T) {
 }
 
 func TestGenerateKey(t *testing.T) {
-	for _, suite := range []Suite{SuiteX25519, SuiteRSA3072} {
+	for _, suite := range []Suite{SuiteX25519, SuiteXWing, SuiteRSA3072} {
 		key, err := GenerateKey(suite)
 		if err != nil || key.Public().Suite() != suite {
 			t.Fatalf("%v: %v", suite, err)
 		}
-		if key.Public().ID() == testX25519().Public().ID() || key.Public().ID() == testRSA().Public().ID() {
-			t.Errorf("%v: a generated key is not new", suite)
+		for _, other := range testKeys() {
+			if key.Public().ID() == other.Public().ID() {
+				t.Errorf("%v: a generated key is not new", suite)
+			}
 		}
 	}
-	for _, suite := range []Suite{0, 0x20, 0xff} {
+	for _, suite := range []Suite{0, 0x21, 0xff} {
 		if key, err := GenerateKey(suite); key != nil || err == nil {
 			t.Errorf("%v: key generated", suite)
 		}
@@ -143,7 +145,7 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 		{"exponent 3", "exponent 3, want 65537", SuiteRSA3072, spki(&rsa.PublicKey{N: good.N, E: 3})},
 		{"even", "even modulus", SuiteRSA3072, spki(&rsa.PublicKey{N: even, E: 65537})},
 		{"suite 0", "unknown suite 0x00", 0, x},
-		{"suite 0x20", "unknown suite 0x20", 0x20, x},
+		{"suite 0x21", "unknown suite 0x21", 0x21, x},
 	} {
 		key, err := ParsePublicKey(c.suite, c.b)
 		if key != nil || err == nil || !strings.Contains(err.Error(), c.want) {
@@ -182,7 +184,7 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		{"tail", "not one PKCS#8 structure", append(bytes.Clone(x), 0)},
 		{"raw", "not one PKCS#8 structure", x[len(x)-32:]},
 		{"PKCS#1", "not PKCS#8", pkcs1},
-		{"P-256", "use X25519 or RSA-3072", pkcs8(p256)},
+		{"P-256", "use X25519, X-Wing or RSA-3072", pkcs8(p256)},
 		{"RSA-2048", "of 2048 bits, want 3072", pkcs8(rsa2048)},
 	} {
 		key, err := ParsePrivateKey(c.b)

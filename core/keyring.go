@@ -59,8 +59,22 @@ func (r *Keyring) OpenHeaders(s *Scratch, records [][]byte, out []Secrets, ok []
 	if len(out) != len(records) || len(ok) != len(records) {
 		panic(fmt.Sprintf("core: OpenHeaders: %d records, %d out, %d ok", len(records), len(out), len(ok)))
 	}
-	for i, record := range records {
-		ok[i] = r.open(s, record, &out[i])
+	if len(records) == 1 {
+		ok[0] = r.open(s, records[0], &out[0])
+		return
+	}
+	clear(out)
+	clear(ok)
+	for _, k := range r.keys {
+		if many, can := k.open.(batchOpener); can {
+			k.openBatch(s, many, records, out, ok)
+			continue
+		}
+		for i, record := range records {
+			if k.takes(record) {
+				ok[i] = k.openOne(s, record, &out[i])
+			}
+		}
 	}
 }
 
@@ -74,14 +88,22 @@ func (r *Keyring) OpenHeader(s *Scratch, record []byte, out *Secrets) error {
 
 func (r *Keyring) open(s *Scratch, record []byte, out *Secrets) bool {
 	*out = Secrets{}
-	// Not checkRecord: nobody reads its error, which costs allocations.
-	if len(record) < BoundLen {
-		return false
+	for _, k := range r.keys {
+		if k.takes(record) {
+			return k.openOne(s, record, out)
+		}
 	}
-	k := r.find((*[BoundLen]byte)(record))
-	if k == nil || len(record) != k.public.suite.RecordLen() {
-		return false
-	}
+	return false
+}
+
+// takes reports whether record is one for k. It is not checkRecord: nobody reads its
+// error, which costs allocations.
+func (k *PrivateKey) takes(record []byte) bool {
+	return len(record) == k.public.suite.RecordLen() && [BoundLen]byte(record) == k.public.bound
+}
+
+// openOne opens a record that k takes.
+func (k *PrivateKey) openOne(s *Scratch, record []byte, out *Secrets) bool {
 	ok := k.open.openHeader(s, record[:BoundLen], record[BoundLen:])
 	if ok {
 		out.get(&s.plain)

@@ -19,20 +19,21 @@ func TestNewKeyringRefuses(t *testing.T) {
 	}
 }
 
-// batch is a keyring of three keys, and records for them and for a fourth.
+// batch is a keyring of four keys, one of each suite and a second x25519, and records
+// for them in turn.
 func batch(t *testing.T) (ring *Keyring, records [][]byte, want []Secrets) {
 	t.Helper()
 	second, err := GenerateKey(SuiteX25519)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err = NewKeyring(testX25519(), testRSA(), second)
+	ring, err = NewKeyring(testX25519(), testRSA(), second, testXWing())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 9 {
+	for i := range 12 {
 		sec := testSecrets(byte(i))
-		records = append(records, mustRecord(t, ring.Public()[i%3], sec))
+		records = append(records, mustRecord(t, ring.Public()[i%4], sec))
 		want = append(want, *sec)
 	}
 	return ring, records, want
@@ -50,7 +51,7 @@ func openBatch(ring *Keyring, records [][]byte) ([]Secrets, []bool) {
 
 func TestOpenHeadersMixesKeysAndSuites(t *testing.T) {
 	ring, records, want := batch(t)
-	if pub := ring.Public(); len(pub) != 3 || pub[0] != testX25519().Public() || pub[1] != testRSA().Public() {
+	if pub := ring.Public(); len(pub) != 4 || pub[0] != testX25519().Public() || pub[1] != testRSA().Public() {
 		t.Error("Public is not in the order given")
 	}
 	out, ok := openBatch(ring, records)
@@ -83,6 +84,7 @@ func TestOneBadHeader(t *testing.T) {
 		"key id":      func(r []byte) []byte { return flip(r, 4) },
 		"first byte":  func(r []byte) []byte { return flip(r, BoundLen) },
 		"middle":      func(r []byte) []byte { return flip(r, BoundLen+50) },
+		"half":        func(r []byte) []byte { return flip(r, len(r)/2) },
 		"last byte":   func(r []byte) []byte { return flip(r, len(r)-1) },
 		"foreign key": func([]byte) []byte { return foreign },
 		"low order":   func([]byte) []byte { return lowOrder },
@@ -94,14 +96,14 @@ func TestOneBadHeader(t *testing.T) {
 	}
 	for name, damage := range ways {
 		for bad := range records {
-			if bad > 2 && bad%3 == 1 {
+			if bad > 3 && bad%4 == 1 {
 				continue // one slow RSA record of three is enough
 			}
-			damaged := append([][]byte(nil), records[:3]...)
-			if bad >= 3 {
+			damaged := append([][]byte(nil), records[:4]...)
+			if bad >= 4 {
 				damaged = append(damaged, records[bad])
 			}
-			i := min(bad, 3)
+			i := min(bad, 4)
 			damaged[i] = damage(damaged[i])
 			out, ok := openBatch(ring, damaged)
 			for j := range damaged {
@@ -126,8 +128,8 @@ func flip(b []byte, i int) []byte {
 	return b
 }
 
-// TestEveryHeaderByteFlipped: x25519 in full, of rsa3072 the bound bytes and every
-// sixteenth of the header.
+// TestEveryHeaderByteFlipped: x25519 in full, of xwing every byte in one bit, of rsa3072
+// the bound bytes and every sixteenth of the header.
 func TestEveryHeaderByteFlipped(t *testing.T) {
 	eachSuite(t, func(t *testing.T, key *PrivateKey) {
 		ring, err := NewKeyring(key)
@@ -140,12 +142,13 @@ func TestEveryHeaderByteFlipped(t *testing.T) {
 				continue
 			}
 			for bit := range 8 {
+				bit = (bit + i) % 8 // where one bit stands for a byte, each time another
 				bad := bytes.Clone(record)
 				bad[i] ^= 1 << bit
 				if err := ring.OpenHeader(new(Scratch), bad, new(Secrets)); err != ErrOpen {
 					t.Fatalf("byte %d, bit %d: %v", i, bit, err)
 				}
-				if key == testRSA() && i >= BoundLen {
+				if key != testX25519() && i >= BoundLen {
 					break
 				}
 			}
@@ -205,7 +208,7 @@ func oaep(t *testing.T, bound, content []byte) []byte {
 
 func TestOpenHeadersLengthMismatchPanics(t *testing.T) {
 	ring, records, _ := batch(t)
-	for _, n := range [][2]int{{8, 9}, {9, 8}, {10, 10}} {
+	for _, n := range [][2]int{{11, 12}, {12, 11}, {13, 13}} {
 		mustPanic(t, fmt.Sprint(n), "core: OpenHeaders", func() {
 			ring.OpenHeaders(new(Scratch), records, make([]Secrets, n[0]), make([]bool, n[1]))
 		})

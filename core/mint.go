@@ -17,13 +17,15 @@ import (
 // the issue key and a salt anybody makes the coins of that withdrawal, and without
 // the fingerprint key a ledger cannot be matched with coins.
 type Mint struct {
-	issueKey    [32]byte
+	issueKey    hmac256.Key
 	fingerprint cipher.Block // AES-256 under the fingerprint key
 }
 
 // NewMint returns a mint of the two keys, which it copies.
 func NewMint(issueKey, fingerprintKey *[32]byte) *Mint {
-	return &Mint{issueKey: *issueKey, fingerprint: newAES(fingerprintKey[:])}
+	m := &Mint{fingerprint: newAES(fingerprintKey[:])}
+	m.issueKey.Set(new(hmac256.Scratch), issueKey[:])
+	return m
 }
 
 // Fingerprint returns the AES-256-CBC-MAC of c, with a zero IV. On input of fixed
@@ -80,12 +82,10 @@ func checkCount(n int) {
 // stream returns the keystream of a withdrawal. One salt serves one withdrawal,
 // so the nonce need not vary.
 func (m *Mint) stream(salt *Salt) chacha20.Cipher {
-	var h hmac256.HMAC
+	var s hmac256.Scratch // stays on the stack, and clear
 	var key [chacha20.KeySize]byte
 	var nonce [chacha20.NonceSize]byte
-	h.SetKey(m.issueKey[:])
-	h.Sum(&key, salt[:])
-	h.Wipe()
+	m.issueKey.Sum(&s, &key, salt[:])
 	c, err := chacha20.NewUnauthenticatedCipher(key[:], nonce[:])
 	clear(key[:])
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 )
 
 // Scratch is working memory that a caller lends to the functions of this package.
-// Its zero value is ready. One goroutine may use it at a time. Every function
-// clears the secrets it put there before it returns; Wipe clears the rest.
+// Its zero value is ready; the first batch takes more memory, which later ones use
+// again. One goroutine may use it at a time, and a copy must not be used. Every
+// function clears the secrets it put there before it returns; Wipe clears the rest.
 type Scratch struct {
 	plain  [secretsLen]byte                       // header plaintext
 	hpke   hpke.Scratch                           // SuiteX25519
@@ -18,9 +19,11 @@ type Scratch struct {
 	info   [len(macInfo) + 2 + len(IV{}) + 1]byte // HKDF-Expand input of the MAC key
 	macKey [sha256.Size]byte
 	tag    [TagLen]byte
+
+	headers *headerBatch // from the first batch on; about 90 kB
 }
 
-// Wipe clears s.
+// Wipe clears s and gives back the memory for batches.
 func (s *Scratch) Wipe() { *s = Scratch{} }
 
 // Format implements fmt.Formatter: it prints "redacted".

@@ -36,7 +36,7 @@ func secretValues() map[string]any {
 		"Coin": c, "*Coin": &c, "[]Coin": []Coin{c}, "map of Coin": map[string]Coin{"k": c},
 		"IV": iv, "*IV": &iv, "Salt": salt, "*Salt": &salt, "Secrets": sec, "*Secrets": &sec,
 		"struct of Secrets": struct{ S Secrets }{sec},
-		"PrivateKey":        *testX25519(), "*PrivateKey": testX25519(), "rsa PrivateKey": testRSA(),
+		"PrivateKey":        *testX25519(), "*PrivateKey": testX25519(), "rsa PrivateKey": testRSA(), "xwing PrivateKey": testXWing(),
 		"Keyring": *ring, "*Keyring": ring, "Mint": *mint, "*Mint": mint, "*Scratch": scratch, "Scratch": *scratch,
 	}
 }

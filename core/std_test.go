@@ -4,42 +4,59 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/hpke"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"slices"
 	"testing"
 )
 
-// The algorithms of SuiteX25519 in crypto/hpke, the reference.
+// The algorithms of SuiteX25519 and SuiteXWing in crypto/hpke, the reference.
 var (
-	x25519KEM  = hpke.DHKEM(ecdh.X25519())
-	x25519KDF  = hpke.HKDFSHA256()
-	x25519AEAD = hpke.ChaCha20Poly1305()
+	x25519KEM = hpke.DHKEM(ecdh.X25519())
+	xwingKEM  = hpke.MLKEM768X25519()
+	suiteKDF  = hpke.HKDFSHA256()
+	suiteAEAD = hpke.ChaCha20Poly1305()
 )
 
-// stdX25519 seals and opens records of SuiteX25519 with crypto/hpke: the oracle of
-// the tests and impl=stdlib of the benchmarks.
-type stdX25519 struct {
-	bound []byte
-	key   hpke.PrivateKey
+// A std seals and opens records with the standard library alone: the oracle of the
+// tests and impl=stdlib of the benchmarks. Its calls are those of PublicKey and
+// Keyring; openHeaders takes records of the right length only.
+type std interface {
+	appendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byte, error)
+	openHeaders(s *Scratch, records [][]byte, out []Secrets, ok []bool)
 }
 
-// newStdX25519 returns nil for a key of another suite.
-func newStdX25519(t testing.TB, k *PrivateKey) *stdX25519 {
+func newStd(t testing.TB, k *PrivateKey) std {
 	t.Helper()
-	priv, ok := k.open.private().(*ecdh.PrivateKey)
-	if !ok {
-		return nil
+	var key hpke.PrivateKey
+	var err error
+	switch private := k.open.private().(type) {
+	case *ecdh.PrivateKey:
+		key, err = hpke.NewDHKEMPrivateKey(private)
+	case *xwingSeed:
+		key, err = xwingKEM.NewPrivateKey(private[:])
+	case *rsa.PrivateKey:
+		return &stdRSA{k.public.bound[:], private}
 	}
-	key, err := hpke.NewDHKEMPrivateKey(priv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &stdX25519{k.public.bound[:], key}
+	return &stdHPKE{k.public.bound[:], key, key.PublicKey(), map[Suite]int{SuiteX25519: 32, SuiteXWing: 1120}[k.public.suite]}
 }
 
-// appendHeaders is PublicKey.AppendHeaders.
-func (k *stdX25519) appendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byte, error) {
+// stdHPKE is crypto/hpke with SuiteX25519 or SuiteXWing.
+type stdHPKE struct {
+	bound  []byte
+	key    hpke.PrivateKey
+	public hpke.PublicKey
+	encLen int
+}
+
+func (k *stdHPKE) appendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byte, error) {
 	for i := range secs {
 		secs[i].put(&s.plain)
-		enc, sender, err := hpke.NewSender(k.key.PublicKey(), x25519KDF, x25519AEAD, []byte(headerInfo))
+		enc, sender, err := hpke.NewSender(k.public, suiteKDF, suiteAEAD, []byte(headerInfo))
 		if err != nil {
 			return dst, err
 		}
@@ -52,24 +69,102 @@ func (k *stdX25519) appendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byt
 	return dst, nil
 }
 
-// openHeaders is Keyring.OpenHeaders for records of the right length.
-func (k *stdX25519) openHeaders(s *Scratch, records [][]byte, out []Secrets, ok []bool) {
+func (k *stdHPKE) openHeaders(s *Scratch, records [][]byte, out []Secrets, ok []bool) {
+	stdOpen(s, k.bound, records, out, ok, func(header []byte) ([]byte, error) {
+		recipient, err := hpke.NewRecipient(header[:k.encLen], k.key, suiteKDF, suiteAEAD, []byte(headerInfo))
+		if err != nil {
+			return nil, err
+		}
+		return recipient.Open(k.bound, header[k.encLen:])
+	})
+}
+
+// stdRSA is crypto/rsa with SuiteRSA3072.
+type stdRSA struct {
+	bound []byte
+	key   *rsa.PrivateKey
+}
+
+func (k *stdRSA) appendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byte, error) {
+	for i := range secs {
+		secs[i].put(&s.plain)
+		ct, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, &k.key.PublicKey, s.plain[:], k.label())
+		if err != nil {
+			return dst, err
+		}
+		dst = append(append(dst, k.bound...), ct...)
+	}
+	return dst, nil
+}
+
+func (k *stdRSA) openHeaders(s *Scratch, records [][]byte, out []Secrets, ok []bool) {
+	stdOpen(s, k.bound, records, out, ok, func(header []byte) ([]byte, error) {
+		return rsa.DecryptOAEP(sha256.New(), nil, k.key, header, k.label())
+	})
+}
+
+func (k *stdRSA) label() []byte { return append([]byte(headerInfo), k.bound...) }
+
+// stdOpen opens each record that begins with bound.
+func stdOpen(s *Scratch, bound []byte, records [][]byte, out []Secrets, ok []bool, open func(header []byte) ([]byte, error)) {
 	for i, record := range records {
 		out[i], ok[i] = Secrets{}, false
-		if !bytes.Equal(record[:BoundLen], k.bound) {
+		if !bytes.Equal(record[:BoundLen], bound) {
 			continue
 		}
-		header := record[BoundLen:]
-		recipient, err := hpke.NewRecipient(header[:32], k.key, x25519KDF, x25519AEAD, []byte(headerInfo))
-		if err != nil {
-			continue
-		}
-		plain, err := recipient.Open(record[:BoundLen], header[32:])
-		if err != nil {
+		plain, err := open(record[BoundLen:])
+		if err != nil || len(plain) != len(s.plain) {
 			continue
 		}
 		copy(s.plain[:], plain)
 		out[i].get(&s.plain)
 		ok[i] = true
 	}
+}
+
+// TestAgainstStandardLibrary: what one seals the other opens, in every suite.
+func TestAgainstStandardLibrary(t *testing.T) {
+	eachSuite(t, func(t *testing.T, key *PrivateKey) {
+		ring, err := NewKeyring(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Scratch
+		std := newStd(t, key)
+		secs := make([]Secrets, 20) // more than the lanes of a batch
+		for i := range secs {
+			secs[i] = *testSecrets(byte(i))
+		}
+		for name, seal := range map[string]func([]byte, *Scratch, []Secrets) ([]byte, error){
+			"ecoin": key.Public().AppendHeaders, "stdlib": std.appendHeaders,
+		} {
+			b, err := seal(nil, &s, secs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var records [][]byte
+			for len(b) > 0 {
+				var record []byte
+				if record, b, err = CutRecord(b); err != nil {
+					t.Fatal(err)
+				}
+				records = append(records, record)
+			}
+			records[1] = flip(records[1], BoundLen+key.Public().Suite().HeaderLen()/2)
+			for by, open := range map[string]func(*Scratch, [][]byte, []Secrets, []bool){
+				"ecoin": ring.OpenHeaders, "stdlib": std.openHeaders,
+			} {
+				out, ok := make([]Secrets, len(secs)), make([]bool, len(secs))
+				ok[1] = true
+				open(&s, records, out, ok)
+				want := slices.Clone(secs)
+				want[1] = Secrets{}
+				for i := range ok {
+					if ok[i] != (i != 1) || out[i] != want[i] {
+						t.Errorf("sealed by %s, opened by %s: record %d opens: %v", name, by, i, ok[i])
+					}
+				}
+			}
+		}
+	})
 }

@@ -24,6 +24,10 @@ func (k x25519Sealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte
 	return out, nil
 }
 
+func (k x25519Sealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) bool {
+	return k.sender.SealMany(s, msgs)
+}
+
 type x25519Opener struct {
 	recipient *hpke.Recipient
 	priv      *ecdh.PrivateKey
@@ -31,6 +35,10 @@ type x25519Opener struct {
 
 func (k x25519Opener) openHeader(s *Scratch, bound, header []byte) bool {
 	return k.recipient.Open(s.plain[:], &s.hpke, bound, header)
+}
+
+func (k x25519Opener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
+	k.recipient.OpenMany(s, msgs)
 }
 
 func (k x25519Opener) private() any { return k.priv }

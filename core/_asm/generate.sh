@@ -8,6 +8,8 @@ cd "$(dirname "$0")"
 list='
 cpu     cpu     cpuid
 x25519  x25519  lanes
+sha2    sha2    block
+chapoly chapoly chapoly
 '
 
 out=../internal

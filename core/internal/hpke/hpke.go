@@ -1,7 +1,7 @@
-// Package hpke is HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256),
-// HKDF-SHA256 and ChaCha20Poly1305, for one message to a context: what a header
-// needs, in constant time and without allocation. Start with [NewSender] and
-// [NewRecipient].
+// Package hpke is HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256) or
+// X-Wing, HKDF-SHA256 and ChaCha20Poly1305, for one message to a context: what a
+// header needs, in constant time and, but for ML-KEM, without allocation. Start with
+// [NewSender] and [NewRecipient], or [NewXWingSender] and [NewXWingRecipient].
 //
 // The bytes are those of crypto/hpke, which the tests compare with. What depends on
 // the recipient's key alone is computed once.
@@ -9,9 +9,11 @@ package hpke
 
 import (
 	"crypto/rand"
+	"sync"
 
 	"ecoin/core/internal/hmac256"
 	"ecoin/core/internal/x25519"
+	"ecoin/core/internal/xwing"
 )
 
 // EncLen is the length of an encapsulated key in bytes.
@@ -22,7 +24,9 @@ const EncLen = 32
 type Scratch struct {
 	ephemeral [32]byte
 	dh        [32]byte // the Diffie-Hellman result, then what is derived from it
-	mac       hmac256.HMAC
+	xwing     xwing.Exchange
+	mac       hmac256.Scratch
+	macKey    hmac256.Key
 	aead      aead
 }
 
@@ -34,12 +38,17 @@ func (s *Scratch) Wipe() { *s = Scratch{} }
 type Sender struct {
 	public   [32]byte
 	schedule schedule
+	deriver  deriver
+	table    func() *x25519.Table // made when the first batch comes
 }
 
 // NewSender returns a sender for the public key, which it copies. info is at most
 // 100 bytes.
 func NewSender(public *[32]byte, info []byte) *Sender {
-	return &Sender{public: *public, schedule: newSchedule(public, info)}
+	k := &Sender{public: *public, schedule: newSchedule(public, info)}
+	k.deriver = k.schedule.deriver()
+	k.table = sync.OnceValue(func() *x25519.Table { return x25519.NewTable(&k.public) })
+	return k
 }
 
 // Seal sets dst to enc | ciphertext | tag, EncLen + len(plaintext) + TagLen bytes,
@@ -66,8 +75,9 @@ func (k *Sender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 // A Recipient opens with one private key. It does not change and is safe for
 // concurrent use. It is secret; its owner must not print it.
 type Recipient struct {
-	private  [32]byte
+	private  *x25519.Multiplier
 	schedule schedule
+	deriver  deriver
 }
 
 // NewRecipient returns a recipient with the private key, which it copies. info is
@@ -75,7 +85,9 @@ type Recipient struct {
 func NewRecipient(private *[32]byte, info []byte) *Recipient {
 	var public [32]byte
 	x25519.BaseMultiply(&public, private)
-	return &Recipient{private: *private, schedule: newSchedule(&public, info)}
+	k := &Recipient{private: x25519.NewMultiplier(private), schedule: newSchedule(&public, info)}
+	k.deriver = k.schedule.deriver()
+	return k
 }
 
 // Open sets dst to the plaintext of sealed, enc | ciphertext | tag, and reports
@@ -84,7 +96,7 @@ func NewRecipient(private *[32]byte, info []byte) *Recipient {
 func (k *Recipient) Open(dst []byte, s *Scratch, aad, sealed []byte) bool {
 	defer s.Wipe()
 	enc := (*[EncLen]byte)(sealed)
-	if !x25519.Multiply(&s.dh, &k.private, enc) {
+	if !k.private.Multiply(&s.dh, enc) {
 		return false
 	}
 	k.schedule.run(s, enc)

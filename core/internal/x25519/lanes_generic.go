@@ -1,6 +1,10 @@
 package x25519
 
-import "filippo.io/edwards25519/field"
+import (
+	"crypto/subtle"
+
+	"filippo.io/edwards25519/field"
+)
 
 // The plain Go twins of the assembly compute the same numbers, lane by lane. They
 // serve tests: where there is no assembly, points are multiplied one by one in better
@@ -76,43 +80,21 @@ func comb8Generic(r *combResult, p, q *combTable, digits *[combDigits][laneCount
 	}
 }
 
-// addEntry adds an entry of a table to the point q. The formulas and their names are
-// in the generator of the assembly.
+// addEntry adds an entry of a table to the point q.
 func addEntry(q *[4]field.Element, entries *combEntries, digit uint8) {
-	negative := int(^digit >> 4 & 1)
-	index := digit&15 ^ uint8(-negative)&15
-	var yp, ym, td field.Element
-	pick(&yp, &ym, &td, entries, index)
-	yp.Swap(&ym, negative)
-
-	var a, b, c, d, e, f, g, h field.Element
-	a.Multiply(a.Subtract(&q[1], &q[0]), &ym)
-	b.Multiply(b.Add(&q[1], &q[0]), &yp)
-	c.Multiply(&q[3], &td)
-	d.Add(&q[2], &q[2])
-	e.Subtract(&b, &a)
-	h.Add(&b, &a)
-	f.Subtract(&d, &c)
-	g.Add(&d, &c)
-	f.Swap(&g, negative)
-	q[0].Multiply(&e, &f)
-	q[1].Multiply(&g, &h)
-	q[2].Multiply(&f, &g)
-	q[3].Multiply(&e, &h)
-}
-
-// pick sets yp, ym and td to entry number index. It reads all of them.
-func pick(yp, ym, td *field.Element, t *combEntries, index uint8) {
+	index, negative := splitDigit(digit)
 	var f [3]fe8
 	for i := range tableEntries {
-		mask := -((uint64(uint32(i)^uint32(index)) - 1) >> 63) // all ones where they are equal
-		for c := range t {
-			for l := range t[c] {
-				f[c][l][0] |= t[c][l][i] & mask
+		mask := -uint64(subtle.ConstantTimeByteEq(uint8(i), index))
+		for c := range entries {
+			for l := range entries[c] {
+				f[c][l][0] |= entries[c][l][i] & mask
 			}
 		}
 	}
-	for c, e := range []*field.Element{yp, ym, td} {
-		loadLane(e, &f[c], 0)
+	var e entry
+	for c := range e {
+		loadLane(&e[c], &f[c], 0)
 	}
+	e.addTo(q, negative)
 }

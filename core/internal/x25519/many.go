@@ -1,9 +1,9 @@
 package x25519
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"unsafe"
+
+	"filippo.io/edwards25519/field"
 )
 
 const scalarBits = 255
@@ -38,7 +38,9 @@ type lanes struct {
 	ladders [groupCount]ladderPoint
 	combs   [groupCount]combResult
 	digits  [combDigits][laneCount]uint8
-	product fe8
+
+	fractions [2 * Batch]fraction // without lanes
+	product   fe8
 }
 
 // A Multiplier multiplies points by one scalar. It does not change and is safe for
@@ -132,21 +134,25 @@ func (t *Table) ExchangeMany(s *Scratch, public, shared, private [][32]byte) {
 	if len(private) > Batch || len(public) != len(private) || len(shared) != len(private) {
 		panic("x25519: ExchangeMany: lengths")
 	}
-	if !useLanes {
-		for i := range private {
-			BaseMultiply(&public[i], &private[i])
-			Multiply(&shared[i], &private[i], &t.u)
-		}
+	if len(private) == 0 {
 		return
 	}
 	w := aligned[lanes](s.buf[:])
+	if t.comb == nil {
+		t.exchangeOnes(&w.fractions, public, shared, private)
+		return
+	}
 	groups := (len(private) + laneCount - 1) / laneCount
 	var invert [2 * groupCount]*fe8 // not in w: the collector does not look for pointers there
 	toward := invert[:0]
 	for g := range groups {
 		for j := range laneCount {
 			i := min(g*laneCount+j, len(private)-1) // idle lanes repeat the last key
-			setDigits(&w.digits, j, &private[i])
+			digits := digitsOf(&private[i])
+			for d := range digits {
+				w.digits[d][j] = digits[d]
+			}
+			clear(digits[:])
 		}
 		p := &w.combs[g]
 		comb8(p, &w.work, baseTable().comb, t.comb, &w.digits)
@@ -167,41 +173,33 @@ func (t *Table) ExchangeMany(s *Scratch, public, shared, private [][32]byte) {
 	w.wipe()
 }
 
-// order is that of the base point, 2^252 + 27742317777372353535851937790883648493.
-var order = [4]uint64{0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 1 << 60}
+// A fraction is a result that waits for its inversion.
+type fraction struct{ num, den, before field.Element }
 
-// setDigits writes the digits of the clamped scalar k to lane j. The tables are of 8P,
-// so what is cut into digits is m = k/8, below 2^252. Odd digits make odd numbers: an
-// even m is replaced by m + l, l being the odd order of 8P (RFC 7748 section 4.1).
-// With d = 2e - 31 for each digit, the sum of e * 32^i is (m + 2^255 - 1) / 2.
-func setDigits(digits *[combDigits][laneCount]uint8, j int, k *[32]byte) {
-	var m [4]uint64
-	for i := range m {
-		m[i] = binary.LittleEndian.Uint64(k[8*i:])
-	}
-	m[3] = m[3]&(1<<63-1) | 1<<62
-	for i := range 3 {
-		m[i] = m[i]>>3 | m[i+1]<<61
-	}
-	m[3] >>= 3
-
-	even := m[0]&1 - 1 // all ones if m is even
-	var carry uint64
-	for i := range m {
-		m[i], carry = bits.Add64(m[i], order[i]&even, carry)
-	}
-	// (m + 2^255 - 1)/2 = (m-1)/2 + 2^254, m being odd.
-	for i := range 3 {
-		m[i] = m[i]>>1 | m[i+1]<<63
-	}
-	m[3] = m[3]>>1 + 1<<62
-	for i := range digits {
-		bit := 5 * i
-		e := m[bit/64] >> (bit % 64)
-		if bit%64 > 59 && bit/64 < 3 {
-			e |= m[bit/64+1] << (64 - bit%64)
+// exchangeOnes is ExchangeMany for one key after the other. They share the inversion.
+func (t *Table) exchangeOnes(f *[2 * Batch]fraction, public, shared, private [][32]byte) {
+	var product field.Element
+	product.One()
+	for i := range private {
+		digits := digitsOf(&private[i])
+		for k, table := range []*Table{baseTable(), t} {
+			f := &f[2*i+k]
+			table.multiply(&f.num, &f.den, &digits)
+			f.before = product
+			product.Multiply(&product, &f.den)
 		}
-		digits[i][j] = uint8(e & 31)
+		clear(digits[:])
 	}
-	clear(m[:])
+	product.Invert(&product)
+	for i := 2*len(private) - 1; i >= 0; i-- {
+		f := &f[i]
+		f.num.Multiply(&f.num, f.before.Multiply(&f.before, &product))
+		product.Multiply(&product, &f.den)
+		to := public
+		if i%2 == 1 {
+			to = shared
+		}
+		copy(to[i/2][:], f.num.Bytes())
+	}
+	clear(f[:2*len(private)])
 }

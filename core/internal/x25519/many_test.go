@@ -16,8 +16,8 @@ import (
 // one by one, the twins, the assembly.
 func implementations(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	oldLanes, oldImpl := useLanes, lanesImpl
-	defer func() { useLanes, lanesImpl = oldLanes, oldImpl }()
+	oldLanes, oldImpl, oldBase := useLanes, lanesImpl, baseTable
+	defer func() { useLanes, lanesImpl, baseTable = oldLanes, oldImpl, oldBase }()
 	for _, impl := range []struct {
 		name  string
 		lanes bool
@@ -28,6 +28,8 @@ func implementations(t *testing.T, f func(t *testing.T)) {
 			continue
 		}
 		useLanes = impl.lanes
+		base := NewTable(&basePoint)
+		baseTable = func() *Table { return base }
 		t.Run("impl="+impl.name, f)
 	}
 }
@@ -121,7 +123,7 @@ func TestExchangeMany(t *testing.T) {
 	implementations(t, func(t *testing.T) {
 		rng := rand.NewChaCha8([32]byte{3})
 		var s Scratch
-		for _, n := range []int{1, 2, 7, 8, 9, 16, 23, Batch} {
+		for _, n := range []int{0, 1, 2, 7, 8, 9, 16, 23, Batch} {
 			k := randomBytes(rng)
 			var u [32]byte
 			BaseMultiply(&u, &k)

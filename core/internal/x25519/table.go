@@ -22,11 +22,12 @@ type (
 	combTable = [combDigits]combEntries
 )
 
-// A Table makes multiplications of one point fast: about 98 kB, made in about 2 ms. It
+// A Table makes multiplications of one point fast: about 100 kB, made in about 2 ms. It
 // does not change and is safe for concurrent use.
 type Table struct {
-	u    [32]byte
-	comb *combTable
+	// Whichever this processor computes with.
+	comb    *combTable    // for eight lanes
+	entries *entriesTable // for one
 }
 
 // baseTable is the table of the base point, u = 9.
@@ -56,7 +57,7 @@ func NewTable(u *[32]byte) *Table {
 		// entry is 33 times p; the next digit counts 32 times as much.
 		p.Subtract(&entry, p)
 	}
-	return &Table{*u, affineTable(points)}
+	return newTable(points)
 }
 
 // onEdwards returns a point of edwards25519 whose Montgomery coordinate is u, one of
@@ -89,10 +90,15 @@ func edwardsD() *field.Element {
 	return num.Multiply(&num, &den)
 }
 
-// affineTable writes points, digit by digit, as the assembly reads them. One
-// inversion serves all.
-func affineTable(points []edwards25519.Point) *combTable {
-	table := aligned[combTable](make([]byte, unsafe.Sizeof(combTable{})+64))
+// newTable returns the table of points, digit by digit. One inversion makes all of them
+// affine.
+func newTable(points []edwards25519.Point) *Table {
+	t := new(Table)
+	if useLanes {
+		t.comb = aligned[combTable](make([]byte, unsafe.Sizeof(combTable{})+64))
+	} else {
+		t.entries = new(entriesTable)
+	}
 	partial := make([]field.Element, len(points)+1) // products of the Z before
 	partial[0].One()
 	for i := range points {
@@ -104,20 +110,27 @@ func affineTable(points []edwards25519.Point) *combTable {
 	d2.Mult32(edwardsD(), 2)
 	for i := len(points) - 1; i >= 0; i-- {
 		x, y, z, _ := points[i].ExtendedCoordinates()
-		var zInv, yp, ym, td field.Element
+		var zInv field.Element
 		zInv.Multiply(&inverse, &partial[i])
 		inverse.Multiply(&inverse, z)
 		x.Multiply(x, &zInv)
 		y.Multiply(y, &zInv)
-		td.Multiply(td.Multiply(x, y), &d2)
-		entries := &table[i/tableEntries]
-		for c, e := range []*field.Element{yp.Add(y, x), ym.Subtract(y, x), &td} {
+		var e entry
+		e[0].Add(y, x)
+		e[1].Subtract(y, x)
+		e[2].Multiply(e[2].Multiply(x, y), &d2)
+		digit, n := i/tableEntries, i%tableEntries
+		if t.entries != nil {
+			t.entries[digit][n] = e.words()
+			continue
+		}
+		for c := range e {
 			var f fe8
-			storeLane(&f, 0, e)
+			storeLane(&f, 0, &e[c])
 			for l := range f {
-				entries[c][l][i%tableEntries] = f[l][0]
+				t.comb[digit][c][l][n] = f[l][0]
 			}
 		}
 	}
-	return table
+	return t
 }

@@ -1,0 +1,34 @@
+package hpke
+
+// A Prepared is one ephemeral key whose work is done: nothing is left to do for a
+// message but to encrypt it. The message enters neither the KEM nor the key schedule.
+// It is secret, and good for one message.
+type Prepared struct {
+	enc   [EncLen]byte
+	key   [32]byte
+	nonce [12]byte
+}
+
+// Prepare makes up to Batch prepared keys. It reports false when the public key is a
+// point of low order.
+func (k *Sender) Prepare(s *ManyScratch, to []Prepared) bool {
+	defer s.wipe(len(to))
+	if !k.exchange(s, len(to)) {
+		return false
+	}
+	for i := range to {
+		k.deriver.one(s, i)
+		to[i] = Prepared{s.enc[i], s.one.aead.key, s.one.aead.nonce}
+	}
+	s.one.Wipe()
+	return true
+}
+
+// Seal sets dst to enc | ciphertext | tag and wipes p. dst must not overlap the inputs.
+func (p *Prepared) Seal(dst []byte, s *Scratch, aad, plaintext []byte) {
+	copy(dst, p.enc[:])
+	s.aead.key, s.aead.nonce = p.key, p.nonce
+	*p = Prepared{}
+	s.aead.seal(dst[EncLen:], plaintext, aad)
+	s.aead = aead{}
+}

@@ -1,0 +1,213 @@
+package hpke
+
+import (
+	"bytes"
+	"crypto/hpke"
+	"crypto/mlkem"
+	"crypto/mlkem/mlkemtest"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"ecoin/core/internal/xwing"
+)
+
+// newXWingPair returns both sides of one key.
+func newXWingPair(t testing.TB, seed, info []byte) (*XWingSender, *XWingRecipient) {
+	t.Helper()
+	private := xwing.NewPrivateKey((*[xwing.SeedLen]byte)(seed))
+	public, err := xwing.NewPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewXWingSender(public, info), NewXWingRecipient(private, info)
+}
+
+// TestXWingVector holds the vector of Go's source that has the suite's algorithms.
+func TestXWingVector(t *testing.T) {
+	text, err := os.ReadFile("../../testdata/xwing.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Suite struct {
+			Info, IkmE, SkRm, PkRm, Enc, Key string
+			SharedSecret                     string `json:"shared_secret"`
+			BaseNonce                        string `json:"base_nonce"`
+			Encryptions                      []struct{ Nonce, Aad, Pt, Ct string }
+		}
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	v := &file.Suite
+	if len(v.Encryptions) != 10 || v.Encryptions[0].Nonce != v.BaseNonce {
+		t.Fatalf("%d encryptions, want 10, the first with the base nonce", len(v.Encryptions))
+	}
+	sender, recipient := newXWingPair(t, unhex(t, v.SkRm), unhex(t, v.Info))
+
+	// The key schedule, from either side.
+	for _, schedule := range []*keySchedule{&sender.schedule, &recipient.schedule} {
+		s := Scratch{dh: *key(t, v.SharedSecret)}
+		schedule.runShared(&s)
+		mustBe(t, "key", s.aead.key[:], v.Key)
+		mustBe(t, "base nonce", s.aead.nonce[:], v.BaseNonce)
+	}
+
+	// The AEAD, with every nonce of the vector.
+	for _, e := range v.Encryptions {
+		a := aead{key: *key(t, v.Key), nonce: [12]byte(unhex(t, e.Nonce))}
+		pt := unhex(t, e.Pt)
+		ct := make([]byte, len(pt)+TagLen)
+		a.seal(ct, pt, unhex(t, e.Aad))
+		mustBe(t, "ciphertext", ct, e.Ct)
+	}
+
+	// The whole, as far as we offer it: the first message of a context.
+	first := v.Encryptions[0]
+	pt, aad, random := unhex(t, first.Pt), unhex(t, first.Aad), unhex(t, v.IkmE)
+	sealed := make([]byte, XWingEncLen+len(pt)+TagLen)
+	s := Scratch{ephemeral: [32]byte(random[32:])}
+	ek, err := mlkem.NewEncapsulationKey768(unhex(t, v.PkRm)[:mlkem.EncapsulationKeySize768])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ss, ct, err := mlkemtest.Encapsulate768(ek, random[:32])
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(s.xwing[:], ss)
+	copy(sealed, ct)
+	if !sender.seal(sealed, &s, aad, pt) {
+		t.Fatal("does not seal")
+	}
+	mustBe(t, "message", sealed, v.Enc+first.Ct)
+	got := make([]byte, len(pt))
+	if !recipient.Open(got, &s, aad, sealed) || !bytes.Equal(got, pt) {
+		t.Error("does not open")
+	}
+}
+
+// TestXWingAllocations also looks whether the scratch is clear after each call. All
+// allocations are crypto/mlkem's.
+func TestXWingAllocations(t *testing.T) {
+	var s Scratch
+	sender, recipient := newXWingPair(t, make([]byte, 32), []byte("info"))
+	aad, pt := make([]byte, 12), make([]byte, 48)
+	sealed := make([]byte, XWingEncLen+len(pt)+TagLen)
+	good := make([]byte, len(sealed))
+	sender.Seal(good, &s, aad, pt)
+	forged, pq, low := bytes.Clone(good), bytes.Clone(good), bytes.Clone(good)
+	forged[len(forged)-1] ^= 1
+	pq[0] ^= 1
+	clear(low[XWingEncLen-32 : XWingEncLen])
+
+	dk, err := mlkem.GenerateKey768()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ct := dk.EncapsulationKey().Encapsulate()
+	encapsulate := testing.AllocsPerRun(20, func() { dk.EncapsulationKey().Encapsulate() })
+	decapsulate := testing.AllocsPerRun(20, func() { _, _ = dk.Decapsulate(ct) })
+
+	for name, c := range map[string]struct {
+		want float64
+		f    func() bool
+	}{
+		"seal":           {encapsulate, func() bool { return sender.Seal(sealed, &s, aad, pt) }},
+		"open":           {decapsulate, func() bool { return recipient.Open(pt, &s, aad, good) }},
+		"open forged":    {decapsulate, func() bool { return !recipient.Open(pt, &s, aad, forged) }},
+		"open other ct":  {decapsulate, func() bool { return !recipient.Open(pt, &s, aad, pq) }},
+		"open low order": {0, func() bool { return !recipient.Open(pt, &s, aad, low) }},
+	} {
+		ok := true
+		n := testing.AllocsPerRun(20, func() { ok = ok && c.f() })
+		if !ok || s != (Scratch{}) {
+			t.Errorf("%s: outcome as expected: %v, scratch clear: %v", name, ok, s == Scratch{})
+		}
+		if n > c.want && !raceEnabled { // the race detector allocates
+			t.Errorf("%s: %v allocations, crypto/mlkem makes %v", name, n, c.want)
+		}
+	}
+}
+
+// FuzzXWingAgainstStandardLibrary compares with crypto/hpke: what one seals the other
+// opens, and what one refuses so does the other.
+func FuzzXWingAgainstStandardLibrary(f *testing.F) {
+	f.Add(bytes.Repeat([]byte{1}, 32), []byte("info"), []byte("aad"), []byte("plaintext"), uint16(0), byte(0))
+	f.Add(bytes.Repeat([]byte{0xff}, 32), []byte{}, []byte{}, []byte{}, uint16(1119), byte(0x80))
+	f.Add(make([]byte, 32), make([]byte, 100), make([]byte, 12), make([]byte, 48), uint16(1183), byte(1))
+	f.Add(bytes.Repeat([]byte{7}, 32), []byte("i"), make([]byte, 16), make([]byte, 64), uint16(500), byte(0xff))
+	f.Add(bytes.Repeat([]byte{8}, 32), []byte("i"), make([]byte, 16), make([]byte, 64), uint16(1100), byte(1))
+	kem, kdf, aeadID := hpke.MLKEM768X25519(), hpke.HKDFSHA256(), hpke.ChaCha20Poly1305()
+	f.Fuzz(func(t *testing.T, seed, info, aad, pt []byte, at uint16, flip byte) {
+		if len(seed) != 32 || len(info) > 100 {
+			return
+		}
+		stdKey, err := kem.NewPrivateKey(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdOpen := func(sealed []byte) ([]byte, error) {
+			r, err := hpke.NewRecipient(sealed[:XWingEncLen], stdKey, kdf, aeadID, info)
+			if err != nil {
+				return nil, err
+			}
+			return r.Open(aad, sealed[XWingEncLen:])
+		}
+		var s Scratch
+		sender, recipient := newXWingPair(t, seed, info)
+
+		ours := make([]byte, XWingEncLen+len(pt)+TagLen)
+		if !sender.Seal(ours, &s, aad, pt) {
+			t.Fatal("does not seal")
+		}
+		if got, err := stdOpen(ours); err != nil || !bytes.Equal(got, pt) {
+			t.Errorf("crypto/hpke opens ours to %x (%v), want %x", got, err, pt)
+		}
+
+		enc, stdSender, err := hpke.NewSender(stdKey.PublicKey(), kdf, aeadID, info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ct, err := stdSender.Seal(aad, pt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := append(enc, ct...)
+		got := make([]byte, len(pt))
+		if !recipient.Open(got, &s, aad, theirs) || !bytes.Equal(got, pt) {
+			t.Errorf("what crypto/hpke seals opens to %x, want %x", got, pt)
+		}
+
+		theirs[int(at)%len(theirs)] ^= flip
+		want, err := stdOpen(theirs)
+		clear(got)
+		if ok := recipient.Open(got, &s, aad, theirs); ok != (err == nil) || ok && !bytes.Equal(got, want) {
+			t.Errorf("changed by %#x at %d: opens %v, crypto/hpke says %v", flip, at, ok, err)
+		} else if !ok && !bytes.Equal(got, make([]byte, len(got))) {
+			t.Error("a failed Open leaves something in dst")
+		}
+		if s != (Scratch{}) {
+			t.Error("the scratch is not clear")
+		}
+	})
+}
+
+// TestXWingManyClears looks at the scratch after each half of a round trip, for a batch
+// that goes one by one and for one that fills the lanes.
+func TestXWingManyClears(t *testing.T) {
+	sender, recipient := newXWingPair(t, make([]byte, 32), nil)
+	many := new(ManyScratch)
+	for _, n := range []int{1, lanes} {
+		msgs := newMessages(rand.NewChaCha8([32]byte{}), n, XWingEncLen)
+		if !sender.SealMany(many, msgs) || *many != (ManyScratch{}) {
+			t.Errorf("%d messages: SealMany leaves something in the scratch", n)
+		}
+		msgs[0].Sealed[0] ^= 1
+		if recipient.OpenMany(many, msgs); *many != (ManyScratch{}) || msgs[0].OK {
+			t.Errorf("%d messages: OpenMany leaves something in the scratch", n)
+		}
+	}
+}

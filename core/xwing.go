@@ -1,0 +1,123 @@
+package core
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ecoin/core/internal/hpke"
+	"ecoin/core/internal/xwing"
+)
+
+const xwingHeaderLen = hpke.XWingEncLen + secretsLen + hpke.TagLen
+
+type xwingSealer struct{ sender *hpke.XWingSender }
+
+func (k xwingSealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte, error) {
+	start := len(dst)
+	out := slices.Grow(dst, xwingHeaderLen)[:start+xwingHeaderLen]
+	if !k.sender.Seal(out[start:], &s.hpke, bound, s.plain[:]) {
+		return dst, errLowOrder
+	}
+	return out, nil
+}
+
+func (k xwingSealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) bool {
+	return k.sender.SealMany(s, msgs)
+}
+
+type xwingOpener struct {
+	recipient *hpke.XWingRecipient
+	seed      *xwingSeed
+}
+
+func (k xwingOpener) openHeader(s *Scratch, bound, header []byte) bool {
+	return k.recipient.Open(s.plain[:], &s.hpke, bound, header)
+}
+
+func (k xwingOpener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
+	k.recipient.OpenMany(s, msgs)
+}
+
+func (k xwingOpener) private() any { return k.seed }
+
+// parseXWingPublic takes an ML-KEM-768 encapsulation key (FIPS 203) | an X25519 key.
+// Each half must be one that a private key can have.
+func parseXWingPublic(b []byte) (*PublicKey, error) {
+	if len(b) != xwing.PublicLen {
+		return nil, fmt.Errorf("core: xwing public key of %d bytes, want %d", len(b), xwing.PublicLen)
+	}
+	raw := bytes.Clone(b)
+	key, err := xwing.NewPublicKey((*[xwing.PublicLen]byte)(raw))
+	if err != nil {
+		return nil, fmt.Errorf("core: xwing public key: %w", err)
+	}
+	if !canonicalX25519(key.X25519()[:]) {
+		return nil, errors.New("core: xwing public key: X25519 half is not fully reduced; no private key has it")
+	}
+	sender := hpke.NewXWingSender(key, []byte(headerInfo))
+	return newPublicKey(SuiteXWing, raw, xwingSealer{sender}), nil
+}
+
+func generateXWing() (*PrivateKey, error) {
+	var seed xwingSeed
+	defer clear(seed[:])
+	_, _ = rand.Read(seed[:]) // never fails: crypto/rand ends the process instead
+	return newXWing(&seed)
+}
+
+// newXWing does not retain seed.
+func newXWing(seed *xwingSeed) (*PrivateKey, error) {
+	key := xwing.NewPrivateKey((*[xwing.SeedLen]byte)(seed))
+	public, err := parseXWingPublic(key.Public()[:])
+	if err != nil {
+		return nil, err
+	}
+	recipient := hpke.NewXWingRecipient(key, []byte(headerInfo))
+	own := *seed
+	return &PrivateKey{public: public, open: xwingOpener{recipient, &own}}, nil
+}
+
+// An xwingSeed is a private key of SuiteXWing as draft-connolly-cfrg-xwing-kem
+// serializes it: everything else is derived from it.
+type xwingSeed [xwing.SeedLen]byte
+
+// oidXWing names X-Wing in PKCS#8 and SubjectPublicKeyInfo.
+var oidXWing = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 62253, 25722}
+
+// An xwingPKCS8 is the PKCS#8 structure (RFC 5958) of a seed.
+type xwingPKCS8 struct {
+	Version    int
+	Algorithm  pkix.AlgorithmIdentifier // without parameters
+	PrivateKey []byte                   // the seed itself, not an OCTET STRING in the other
+}
+
+// marshalPKCS8 returns DER of 54 bytes, which the caller owns.
+func (seed *xwingSeed) marshalPKCS8() ([]byte, error) {
+	return asn1.Marshal(xwingPKCS8{Algorithm: pkix.AlgorithmIdentifier{Algorithm: oidXWing}, PrivateKey: seed[:]})
+}
+
+// parsePKCS8 reports whether der is a PKCS#8 structure that names X-Wing, and
+// sets seed to the seed in it. It takes only what marshalPKCS8 makes, byte for byte:
+// no attributes, no public key, no parameters. Errors hold no key bytes.
+func (seed *xwingSeed) parsePKCS8(der []byte) (named bool, err error) {
+	var s xwingPKCS8
+	if _, err := asn1.Unmarshal(der, &s); err != nil || !s.Algorithm.Algorithm.Equal(oidXWing) {
+		clear(s.PrivateKey)
+		return false, nil
+	}
+	copy(seed[:], s.PrivateKey)
+	clear(s.PrivateKey)
+	again, err := seed.marshalPKCS8()
+	ok := err == nil && bytes.Equal(again, der)
+	clear(again)
+	if !ok {
+		clear(seed[:])
+		return true, errors.New("core: xwing private key is not the PKCS#8 structure of a 32-byte seed and nothing else")
+	}
+	return true, nil
+}
