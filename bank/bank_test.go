@@ -80,10 +80,10 @@ func TestRoles(t *testing.T) {
 func TestKeysAndAccount(t *testing.T) {
 	w := newWorld(t)
 	keys := w.Keys().Keys
-	if len(keys) != 2 {
-		t.Fatalf("%d keys, want 2", len(keys))
+	if len(keys) != 3 {
+		t.Fatalf("%d keys, want 3", len(keys))
 	}
-	for i, want := range []*core.PublicKey{w.key, w.rsa} {
+	for i, want := range []*core.PublicKey{w.key, w.xwing, w.rsa} {
 		k := keys[i]
 		raw, err := base64.StdEncoding.DecodeString(k.PublicKey)
 		if err != nil || !bytes.Equal(raw, want.Bytes()) || k.KeyID != want.ID().String() ||

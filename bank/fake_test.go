@@ -196,12 +196,12 @@ func (l *fakeLedger) Audit(context.Context) (ledger.Audit, error) {
 	return a, l.fail
 }
 
-// world is a bank over a fake ledger, with two keys and some accounts.
+// world is a bank over a fake ledger, with a key of each suite and some accounts.
 type world struct {
 	*Bank
 	fake               *fakeLedger
 	mint               *core.Mint
-	key, rsa           *core.PublicKey
+	key, xwing, rsa    *core.PublicKey
 	ring               *core.Keyring
 	collector          ledger.Account
 	analyst, competing ledger.Account
@@ -222,12 +222,16 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := core.NewKeyring(k, rsaKey())
+	pq, err := core.GenerateKey(core.SuiteXWing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := core.NewKeyring(k, pq, rsaKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	mint := core.NewMint(&[32]byte{1}, &[32]byte{2})
-	w := &world{fake: newFakeLedger(mint), mint: mint, key: k.Public(), rsa: rsaKey().Public(), ring: ring}
+	w := &world{fake: newFakeLedger(mint), mint: mint, key: k.Public(), xwing: pq.Public(), rsa: rsaKey().Public(), ring: ring}
 	w.collector = w.fake.add("cam-1", ledger.RoleCollector, 100_000)
 	w.analyst = w.fake.add("lab-1", ledger.RoleAnalyst, 0)
 	w.competing = w.fake.add("lab-2", ledger.RoleAnalyst, 0)

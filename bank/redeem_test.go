@@ -63,7 +63,7 @@ func (w *world) giveBack(t testing.TB, acc ledger.Account, records ...[]byte) []
 // that opened.
 func TestRedeemMixedBatch(t *testing.T) {
 	w := newWorld(t)
-	coins := w.coins(t, 4)
+	coins := w.coins(t, 5)
 	unknown := core.Coin{9, 9, 9} // never issued
 	before := record(t, w.key, coins[0], 1)
 	w.redeem(t, w.analyst, before)
@@ -76,29 +76,30 @@ func TestRedeemMixedBatch(t *testing.T) {
 	w.fake.batches = nil
 
 	got := w.redeem(t, w.analyst,
-		record(t, w.key, coins[2], 4), // 0 live
-		broken,                        // 1 does not open
-		before,                        // 2 a retry
-		record(t, w.rsa, coins[3], 5), // 3 live, other suite
-		record(t, w.key, unknown, 6),  // 4 opens, never issued
-		theirs,                        // 5 redeemed by the competitor
-		otherKey,                      // 6 key unknown
-		record(t, w.key, coins[0], 7), // 7 my own coin in another header
-		record(t, w.key, coins[2], 4), // 8 the coin of 0 in another header
+		record(t, w.key, coins[2], 4),   // 0 live
+		broken,                          // 1 does not open
+		before,                          // 2 a retry
+		record(t, w.rsa, coins[3], 5),   // 3 live, other suite
+		record(t, w.key, unknown, 6),    // 4 opens, never issued
+		theirs,                          // 5 redeemed by the competitor
+		otherKey,                        // 6 key unknown
+		record(t, w.key, coins[0], 7),   // 7 my own coin in another header
+		record(t, w.key, coins[2], 4),   // 8 the coin of 0 in another header
+		record(t, w.xwing, coins[4], 5), // 9 live, the third suite
 	)
-	want := []core.Status{0, 2, 1, 0, 3, 4, 2, 4, 4}
+	want := []core.Status{0, 2, 1, 0, 3, 4, 2, 4, 4, 0}
 	for i, a := range got {
 		if a.Status != want[i] {
 			t.Errorf("record %d: %v, want %v", i, a.Status, want[i])
 		}
 	}
-	for i, c := range map[int]answer{0: {Sec: secretsOf(coins[2], 4)}, 2: {Sec: secretsOf(coins[0], 1)}, 3: {Sec: secretsOf(coins[3], 5)}} {
+	for i, c := range map[int]answer{0: {Sec: secretsOf(coins[2], 4)}, 2: {Sec: secretsOf(coins[0], 1)}, 3: {Sec: secretsOf(coins[3], 5)}, 9: {Sec: secretsOf(coins[4], 5)}} {
 		if got[i].Sec != c.Sec {
 			t.Errorf("record %d came back with another coin or IV", i)
 		}
 	}
-	if !slices.Equal(w.fake.batches, []int{7}) {
-		t.Errorf("ledger calls of %v coins, want one of 7", w.fake.batches)
+	if !slices.Equal(w.fake.batches, []int{8}) {
+		t.Errorf("ledger calls of %v coins, want one of 8", w.fake.batches)
 	}
 }
 
@@ -175,7 +176,7 @@ func TestReturn(t *testing.T) {
 func TestMalformedBodies(t *testing.T) {
 	w := newWorld(t)
 	coin := w.coins(t, 1)[0]
-	x, r := record(t, w.key, coin, 1), record(t, w.rsa, coin, 1)
+	x, r, pq := record(t, w.key, coin, 1), record(t, w.rsa, coin, 1), record(t, w.xwing, coin, 1)
 	edit := func(rec []byte, i int, v byte) []byte {
 		rec = slices.Clone(rec)
 		rec[i] = v
@@ -190,7 +191,8 @@ func TestMalformedBodies(t *testing.T) {
 		"version 0":              {edit(x, 0, 0), core.ErrFormat},
 		"version 2":              {edit(x, 0, 2), core.ErrFormat},
 		"suite 0":                {edit(x, 1, 0), core.ErrFormat},
-		"suite xwing, not here":  {edit(x, 1, 0x20), core.ErrFormat},
+		"x25519 called xwing":    {edit(x, 1, 0x20), core.ErrFormat},
+		"suite 0x21":             {edit(x, 1, 0x21), core.ErrFormat},
 		"suite 0xff":             {edit(x, 1, 0xff), core.ErrFormat},
 		"x25519 called rsa3072":  {edit(x, 1, 0x01), core.ErrFormat},
 		"kind reply":             {edit(x, 2, 2), core.ErrFormat},
@@ -207,6 +209,9 @@ func TestMalformedBodies(t *testing.T) {
 	}
 	for n := 1; n < len(r); n += 13 {
 		rows[fmt.Sprintf("rsa3072 cut to %d bytes", n)] = row{r[:n], core.ErrFormat}
+	}
+	for n := 1; n < len(pq); n += 97 {
+		rows[fmt.Sprintf("xwing cut to %d bytes", n)] = row{pq[:n], core.ErrFormat}
 	}
 	for name, c := range rows {
 		for call, f := range map[string]func() ([]byte, error){
@@ -226,16 +231,13 @@ func TestMalformedBodies(t *testing.T) {
 	}
 }
 
-// TestBitFlips turns every bit of a record of each suite: none redeems, and none of
-// the answers holds anything.
+// TestBitFlips turns every bit of a record, or of a long or slow one every few: none
+// redeems, and none of the answers holds anything.
 func TestBitFlips(t *testing.T) {
 	w := newWorld(t)
-	coins := w.coins(t, 2)
-	for i, rec := range [][]byte{record(t, w.key, coins[0], 1), record(t, w.rsa, coins[1], 1)} {
-		step := 1
-		if i == 1 {
-			step = 41 // an RSA opening takes milliseconds
-		}
+	coins := w.coins(t, 3)
+	for i, rec := range [][]byte{record(t, w.key, coins[0], 1), record(t, w.rsa, coins[1], 1), record(t, w.xwing, coins[2], 1)} {
+		step := []int{1, 41, 7}[i] // an RSA opening takes milliseconds
 		for bit := 0; bit < len(rec)*8; bit += step {
 			rec[bit/8] ^= 1 << (bit % 8)
 			out, err := w.Redeem(t.Context(), w.analyst, nil, rec)
@@ -274,8 +276,8 @@ func TestFullBatch(t *testing.T) {
 func FuzzRedeemBody(f *testing.F) {
 	w := newWorld(f)
 	coin := w.coins(f, 1)[0]
-	x, r := record(f, w.key, coin, 1), record(f, w.rsa, core.Coin{5}, 1)
-	seeds := [][]byte{nil, {1}, x, r, slices.Concat(x, r), slices.Concat(r, x, x), x[:107], make([]byte, 396), bytes.Repeat(x, 3)}
+	x, r, pq := record(f, w.key, coin, 1), record(f, w.rsa, core.Coin{5}, 1), record(f, w.xwing, core.Coin{6}, 1)
+	seeds := [][]byte{nil, {1}, x, r, pq, pq[:1195], slices.Concat(x, r), slices.Concat(x, pq), slices.Concat(r, x, x), x[:107], make([]byte, 396), bytes.Repeat(x, 3)}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 4 {
 		b := slices.Clone(slices.Concat(x, r, x))

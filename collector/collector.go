@@ -72,7 +72,7 @@ func (o *Options) setDefaults() error {
 		o.Suite = o.Key.Suite()
 	}
 	if o.Suite.HeaderLen() == 0 {
-		return fmt.Errorf("collector: %v is no suite this program knows: use x25519 or rsa3072", o.Suite)
+		return fmt.Errorf("collector: %v is no suite this program knows: use x25519, xwing or rsa3072", o.Suite)
 	}
 	if o.Refill < 0 || o.Refill > wire.MaxWithdraw {
 		return fmt.Errorf("collector: refill of %d coins: choose 0 to %d", o.Refill, wire.MaxWithdraw)

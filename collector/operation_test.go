@@ -85,8 +85,9 @@ func TestOperationRefusedBeforeACoinIsUsed(t *testing.T) {
 }
 
 func TestMaxBodyFitsEveryName(t *testing.T) {
-	for _, suite := range []core.Suite{core.SuiteX25519, core.SuiteRSA3072} {
-		for limit := 600; limit < 700; limit++ {
+	for _, suite := range []core.Suite{core.SuiteX25519, core.SuiteXWing, core.SuiteRSA3072} {
+		least := requestLen(suite, 1+core.MaxNameLen+1)
+		for limit := least; limit < least+100; limit++ {
 			c := &Collector{o: Options{Suite: suite, MaxRequest: limit}}
 			n := 1 + core.MaxNameLen + c.MaxBody()
 			if requestLen(suite, n) > limit || requestLen(suite, n+1) <= limit {
@@ -100,18 +101,22 @@ func TestMaxBodyFitsEveryName(t *testing.T) {
 	}
 }
 
-func TestOperationWithRSA(t *testing.T) {
-	key, err := core.GenerateKey(core.SuiteRSA3072)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := newWorld(t, 1, 0, func(o *Options) { o.Suite = core.SuiteRSA3072 })
-	v.bank.set(func() { v.bank.key = key; v.bank.publish = append(v.bank.publish, key.Public()) })
-	if _, err := v.c.Do(ctx, "summary", []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if got := core.Suite(v.sightings()[0].request[1]); got != core.SuiteRSA3072 {
-		t.Errorf("suite %v", got)
+func TestOperationInOtherSuites(t *testing.T) {
+	for _, suite := range []core.Suite{core.SuiteXWing, core.SuiteRSA3072} {
+		t.Run("suite="+suite.String(), func(t *testing.T) {
+			key, err := core.GenerateKey(suite)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := newWorld(t, 1, 0, func(o *Options) { o.Suite = suite })
+			v.bank.set(func() { v.bank.key = key; v.bank.publish = append(v.bank.publish, key.Public()) })
+			if _, err := v.c.Do(ctx, "summary", []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if got := core.Suite(v.sightings()[0].request[1]); got != suite {
+				t.Errorf("suite %v", got)
+			}
+		})
 	}
 }
 

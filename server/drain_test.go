@@ -196,7 +196,7 @@ func TestLinger(t *testing.T) {
 	analyst := h.analyst()
 	for range 5 {
 		c := analyst.dial()
-		c.send("POST " + wire.PathRedeem + " HTTP/1.1\nHost: b\nContent-Length: 900000\n\n")
+		c.send("POST " + wire.PathRedeem + " HTTP/1.1\nHost: b\nContent-Length: 1900000\n\n")
 		c.mustRead("refused body", 413)
 		for i := range 10 { // a closed socket would answer the first with a reset
 			if _, err := c.Write(make([]byte, 90_000)); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"ecoin/core"
 	"ecoin/internal/wire"
 	"ecoin/ledger"
 )
@@ -266,6 +267,24 @@ func TestOpenAPI(t *testing.T) {
 					t.Errorf("%s has the parameter %+v", path, p)
 				}
 			}
+		}
+	}
+
+	// The document names every suite.
+	var suites []any
+	for n := range 256 {
+		if suite := core.Suite(n); suite.HeaderLen() != 0 {
+			suites = append(suites, suite.String())
+		}
+	}
+	key, _ := s.Components.Schemas["Key"].Properties["suite"].(map[string]any)
+	documented, _ := key["enum"].([]any)
+	if len(documented) != len(suites) {
+		t.Errorf("suites %v, documented %v", suites, documented)
+	}
+	for _, suite := range suites {
+		if !slices.Contains(documented, suite) {
+			t.Errorf("suite %v is not documented", suite)
 		}
 	}
 

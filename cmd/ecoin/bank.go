@@ -37,7 +37,7 @@ type bankCmd struct {
 	TLSName []string `name:"tls-name" help:"DNS names and IP addresses for the certificate that is made on the first start. Default: localhost, this host's name, and the address of --listen." placeholder:"NAME"`
 	TLSCert string   `name:"tls-cert" help:"Certificate to use instead of the one in the key folder." placeholder:"FILE" and:"tls"`
 	TLSKey  string   `name:"tls-key" help:"Key of --tls-cert, mode 0600." placeholder:"FILE" and:"tls"`
-	Suite   string   `help:"Suite of the header key that is made on the first start: ${enum}." enum:"x25519,rsa3072" default:"x25519"`
+	Suite   string   `help:"Suite of the header key that is made on the first start: ${enum}." enum:"x25519,xwing,rsa3072" default:"x25519"`
 
 	Shards           int           `help:"Parts of the ledger that commit independently, a power of two up to 256; fixed on the first start, 16 if not given." default:"0"`
 	SpentWindow      time.Duration `help:"How long, at least, retries and refund evidence work after a redeem." default:"1h"`

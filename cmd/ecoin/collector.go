@@ -86,7 +86,7 @@ type collectorRunCmd struct {
 	Interval     time.Duration `help:"Least time between the beginnings of two operations." default:"0s"`
 	Refill       int           `help:"Coins to withdraw when the wallet runs low; 0 means never." default:"32"`
 	Low          int           `help:"As many coins are low." default:"4"`
-	Suite        string        `help:"Which of the bank's keys to seal for: ${enum}." enum:"x25519,rsa3072" default:"x25519"`
+	Suite        string        `help:"Which of the bank's keys to seal for: ${enum}." enum:"x25519,xwing,rsa3072" default:"x25519"`
 	Timeout      time.Duration `help:"Longest time for one operation." default:"40s"`
 	JSON         bool          `name:"json" help:"Print one JSON object a line."`
 }

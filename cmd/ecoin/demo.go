@@ -16,6 +16,7 @@ type demoCmd struct {
 	CSV        string `name:"csv" help:"Readings to use instead of this machine's telemetry." type:"existingfile" placeholder:"FILE"`
 	Rows       int    `help:"Rows an operation. Default: 256 of a CSV file, 8 samples of telemetry."`
 	Operations int    `help:"Honest operations. Default: the whole CSV file, 9 of telemetry."`
+	Suite      string `help:"Suite of the bank's header key: ${enum}." enum:"x25519,xwing,rsa3072" default:"x25519"`
 	JSON       bool   `name:"json" help:"Print one JSON object on standard output and nothing else there."`
 }
 
@@ -34,7 +35,7 @@ func (c *demoCmd) Run(ctx context.Context, std streams) error {
 	if c.JSON {
 		out = io.Discard
 	}
-	summary, err := demo.Run(ctx, demo.Options{Exe: exe, CSV: c.CSV, Rows: c.Rows, Operations: c.Operations, Out: out})
+	summary, err := demo.Run(ctx, demo.Options{Exe: exe, CSV: c.CSV, Rows: c.Rows, Operations: c.Operations, Suite: c.Suite, Out: out})
 	if c.JSON {
 		err = errors.Join(err, json.NewEncoder(std.out).Encode(summary))
 	}

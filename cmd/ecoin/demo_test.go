@@ -39,6 +39,13 @@ func TestDemo(t *testing.T) {
 		}
 		checkDemo(t, stdout)
 	})
+	t.Run("suite=xwing", func(t *testing.T) {
+		stdout, stderr, err := runDemo(t, "--json", "--operations", "3", "--suite", "xwing")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, stderr)
+		}
+		checkDemo(t, stdout)
+	})
 	t.Run("csv", func(t *testing.T) {
 		stdout, stderr, err := runDemo(t, "--csv", csv)
 		if err != nil {

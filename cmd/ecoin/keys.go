@@ -39,7 +39,7 @@ func (c *keysClientCmd) Run(std streams) error {
 
 type keysNewCmd struct {
 	Dir   bankDir `help:"Folder of the bank." default:"${dir}"`
-	Suite string  `help:"Suite of the key: ${enum}." enum:"x25519,rsa3072" default:"x25519"`
+	Suite string  `help:"Suite of the key: ${enum}." enum:"x25519,xwing,rsa3072" default:"x25519"`
 }
 
 func (c *keysNewCmd) Run(std streams) error {

@@ -31,12 +31,15 @@ func TestHeaderKeysWhileRunning(t *testing.T) {
 	if !strings.Contains(out, "rsa3072") || !strings.Contains(out, "SIGHUP") {
 		t.Errorf("keys new says: %s", out)
 	}
-	if out := mustEcoin(t, "keys", "list", "--dir", b.dir); strings.Count(out, "\n") != 3 {
+	if out := mustEcoin(t, "keys", "new", "--suite", "xwing", "--dir", b.dir); !strings.Contains(out, "xwing") {
+		t.Errorf("keys new says: %s", out)
+	}
+	if out := mustEcoin(t, "keys", "list", "--dir", b.dir); strings.Count(out, "\n") != 4 {
 		t.Errorf("keys list says:\n%s", out)
 	}
 	b.cmd.Process.Signal(syscall.SIGHUP)
-	keys := b.hasKeys(collector, 2)
-	coins, err := collector.Withdraw(ctx, [16]byte{1}, 3)
+	keys := b.hasKeys(collector, 3)
+	coins, err := collector.Withdraw(ctx, [16]byte{1}, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,11 +66,11 @@ func TestHeaderKeysWhileRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.cmd.Process.Signal(syscall.SIGHUP)
-	left := b.hasKeys(collector, 1)[0]
-	if st := redeem(first.Public, coins[2]); st != core.StatusNotOpen {
+	left := b.hasKeys(collector, 2)[0]
+	if st := redeem(first.Public, coins[3]); st != core.StatusNotOpen {
 		t.Errorf("redeem under a retired key: %v", st)
 	}
-	if st := redeem(left.Public, coins[2]); st != core.StatusOK {
+	if st := redeem(left.Public, coins[3]); st != core.StatusOK {
 		t.Errorf("the same coin under the other key: %v", st)
 	}
 
@@ -77,7 +80,7 @@ func TestHeaderKeysWhileRunning(t *testing.T) {
 	}
 	b.cmd.Process.Signal(syscall.SIGHUP)
 	b.says("header keys not reloaded, the old ones stay")
-	b.hasKeys(collector, 1)
+	b.hasKeys(collector, 2)
 }
 
 // hasKeys waits until the bank announces n keys.

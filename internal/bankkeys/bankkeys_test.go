@@ -123,10 +123,19 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestHeaderKeys(t *testing.T) {
+	for _, suite := range []core.Suite{core.SuiteX25519, core.SuiteXWing, core.SuiteRSA3072} {
+		t.Run("suite="+suite.String(), func(t *testing.T) { testHeaderKeys(t, suite) })
+	}
+}
+
+func testHeaderKeys(t *testing.T, suite core.Suite) {
 	dir := create(t)
-	path, public, err := AddHeaderKey(dir, core.SuiteRSA3072)
+	path, public, err := AddHeaderKey(dir, suite)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if name := "header-" + suite.String() + "-" + public.ID().String() + ".key"; filepath.Base(path) != name {
+		t.Errorf("the file is %s, want %s", path, name)
 	}
 	ring, err := OpenRing(dir)
 	if err != nil {

@@ -114,7 +114,7 @@ func flipped(b []byte, i int) []byte {
 
 func flipHeader(h *hostile, op *operation) answer {
 	end := headerLen(op.request)
-	for _, i := range []int{0, 1, 2, 3, 4, 11, 12, 15, core.PrefixLen, core.PrefixLen + 31, core.PrefixLen + 32, end - 17, end - 1} {
+	for _, i := range []int{0, 1, 2, 3, 4, 11, 12, 15, core.PrefixLen, core.PrefixLen + 31, core.PrefixLen + 32, end - 65, end - 17, end - 1} {
 		h.refused(op, "an operation with a flipped header bit", op.analysis, flipped(op.request, i))
 	}
 	return lost

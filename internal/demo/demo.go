@@ -25,6 +25,7 @@ type Options struct {
 	CSV        string    // file with readings; empty means this machine's telemetry
 	Rows       int       // rows (samples) an operation; 0 means 256 of a CSV file, 8 samples of telemetry
 	Operations int       // honest operations; 0 means the whole CSV file, 9 of telemetry
+	Suite      string    // of the bank's header key; empty means the bank's default
 	Out        io.Writer // what people read
 }
 
@@ -76,7 +77,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 func (d *run) run(ctx context.Context) error {
 	started := time.Now()
 	d.title("Four roles, each a process, over mutual TLS on loopback")
-	if err := d.startAll(ctx, analysts, credit); err != nil {
+	if err := d.startAll(ctx, d.suite(), analysts, credit); err != nil {
 		return err
 	}
 	for _, p := range d.processes {
@@ -140,10 +141,19 @@ func (d *run) rows() int {
 	return 8
 }
 
+// suite are the flags of bank and collector that choose it.
+func (d *run) suite() []string {
+	if d.o.Suite == "" {
+		return nil
+	}
+	return []string{"--suite", d.o.Suite}
+}
+
 // source are the collector's flags for what it reads and asks for. Zero
 // operations means until the source ends.
 func (d *run) source(analyses string, rows, operations int) []string {
 	args := []string{"--analysis", analyses, "--rows", strconv.Itoa(rows), "--operations", strconv.Itoa(operations)}
+	args = append(args, d.suite()...)
 	if d.o.CSV != "" {
 		return append(args, "--csv", d.o.CSV)
 	}

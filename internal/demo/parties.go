@@ -68,10 +68,11 @@ func (p *parties) trust(ctx context.Context, name, role string, id *identity.Ide
 	return err
 }
 
-// startAll starts bank, director and analysts, and opens the accounts.
-func (p *parties) startAll(ctx context.Context, analysts int, credit int64) error {
-	attrs, err := p.launch(ctx, "listening", "bank", "bank",
-		"--dir", p.path("bank"), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0")
+// startAll starts bank, director and analysts, and opens the accounts. suite are
+// further flags of the bank.
+func (p *parties) startAll(ctx context.Context, suite []string, analysts int, credit int64) error {
+	attrs, err := p.launch(ctx, "listening", "bank", append([]string{"bank",
+		"--dir", p.path("bank"), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0"}, suite...)...)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 // error it gives nothing.
 
 func FuzzAppendRecords(f *testing.F) {
-	x, r := record(core.SuiteX25519, 1), record(core.SuiteRSA3072, 2)
-	for _, seed := range [][]byte{nil, {1}, x, r, append(bytes.Clone(x), r...), x[:50], bytes.Repeat(x, 3)} {
+	x, r, w := record(core.SuiteX25519, 1), record(core.SuiteRSA3072, 2), record(core.SuiteXWing, 3)
+	for _, seed := range [][]byte{nil, {1}, x, r, append(bytes.Clone(x), r...), x[:50], w, append(bytes.Clone(w), x...), w[:396], bytes.Repeat(x, 3)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

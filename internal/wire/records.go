@@ -7,10 +7,10 @@ import (
 )
 
 // minRecordLen and maxRecordLen are the shortest and the longest record of any
-// suite, in bytes: prefix[0:12] and a header of 96 (x25519) or 384 (rsa3072) bytes.
+// suite, in bytes: prefix[0:12] and a header of 96 (x25519) to 1184 (xwing) bytes.
 const (
 	minRecordLen = core.BoundLen + 96
-	maxRecordLen = core.BoundLen + 384
+	maxRecordLen = core.BoundLen + 1184
 )
 
 // MaxRecordsBody is the longest body of a redeem or return request, in bytes.

@@ -36,19 +36,24 @@ func TestRecordLengthsAreThoseOfTheSuites(t *testing.T) {
 	if got := core.SuiteX25519.RecordLen(); got != minRecordLen {
 		t.Errorf("an x25519 record has %d bytes, minRecordLen is %d", got, minRecordLen)
 	}
-	if got := core.SuiteRSA3072.RecordLen(); got != maxRecordLen {
-		t.Errorf("an rsa3072 record has %d bytes, maxRecordLen is %d", got, maxRecordLen)
+	if got := core.SuiteXWing.RecordLen(); got != maxRecordLen {
+		t.Errorf("an xwing record has %d bytes, maxRecordLen is %d", got, maxRecordLen)
+	}
+	for n := range 256 {
+		if got := core.Suite(n).RecordLen(); got != 0 && (got < minRecordLen || got > maxRecordLen) {
+			t.Errorf("a record of %v has %d bytes, not %d to %d", core.Suite(n), got, minRecordLen, maxRecordLen)
+		}
 	}
 }
 
 func TestAppendRecords(t *testing.T) {
-	x, r := record(core.SuiteX25519, 1), record(core.SuiteRSA3072, 2)
-	mixed := bytes.Join([][]byte{x, r, x}, nil)
+	x, r, w := record(core.SuiteX25519, 1), record(core.SuiteRSA3072, 2), record(core.SuiteXWing, 3)
+	mixed := bytes.Join([][]byte{x, r, w, x}, nil)
 	got, err := AppendRecords(nil, mixed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range [][]byte{x, r, x} {
+	for i, want := range [][]byte{x, r, w, x} {
 		if !bytes.Equal(got[i], want) {
 			t.Errorf("record %d differs", i)
 		}
@@ -62,7 +67,7 @@ func TestAppendRecords(t *testing.T) {
 	if got, err = AppendRecords([][]byte{{9}}, x); err != nil || len(got) != 2 || got[0][0] != 9 {
 		t.Errorf("appended to one record: %d records, %v", len(got), err)
 	}
-	for _, suite := range []core.Suite{core.SuiteX25519, core.SuiteRSA3072} {
+	for _, suite := range []core.Suite{core.SuiteX25519, core.SuiteXWing, core.SuiteRSA3072} {
 		full := bytes.Repeat(record(suite, 3), MaxBatch)
 		if len(full) > MaxRecordsBody {
 			t.Errorf("a full batch of %v has %d bytes, MaxRecordsBody is %d", suite, len(full), MaxRecordsBody)
