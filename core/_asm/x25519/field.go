@@ -117,24 +117,31 @@ func (b *block) subAll(x, y element, f field) (e element) {
 	return e
 }
 
-// sumBlock sets to to x + z, a factor. It works from memory, to hold few registers.
-func sumBlock(f field, to, x, z *number) *block {
-	b := new(block)
-	var e element
+// addNumbers returns x + z, raw. It works from memory, to hold few registers.
+func (b *block) addNumbers(x, z *number) (e element) {
 	for i := range e {
 		e[i] = b.addMem(b.load(x[i]), z[i])
 	}
-	b.storeAll(to, f.reduce(b, e))
-	return b
+	return e
 }
 
-// differenceBlock sets to to x - z, a factor.
-func differenceBlock(f field, to, x, z *number) *block {
-	b := new(block)
-	var e element
+// subNumbers returns x - z, raw.
+func (b *block) subNumbers(x, z *number, f field) (e element) {
 	for i := range e {
 		e[i] = b.subBiasedMem(b.load(x[i]), f.bias(i), z[i])
 	}
-	b.storeAll(to, f.reduce(b, e))
+	return e
+}
+
+// sumBlock sets to to x + z, a factor, and differenceBlock to x - z.
+func sumBlock(f field, to, x, z *number) *block {
+	b := new(block)
+	b.storeAll(to, f.reduce(b, b.addNumbers(x, z)))
+	return b
+}
+
+func differenceBlock(f field, to, x, z *number) *block {
+	b := new(block)
+	b.storeAll(to, f.reduce(b, b.subNumbers(x, z, f)))
 	return b
 }

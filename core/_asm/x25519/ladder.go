@@ -65,19 +65,19 @@ func (l *ladder) step() (out [][]*op) {
 		out = append(out, ops)
 	}
 
-	region(f.together(
-		sumBlock(f, l.a, l.x2, l.z2), differenceBlock(f, l.b, l.x2, l.z2),
-		sumBlock(f, l.c, l.x3, l.z3), differenceBlock(f, l.d, l.x3, l.z3)))
-
-	// P and Q: A and B, or C and D.
-	pick := func(to, from, other *number) *block {
-		b := new(block)
+	// A and C, of which the swap chooses P, and B and D, of which it chooses Q.
+	pick := func(to, first, second *number, combine func(b *block, x, z *number) element) {
+		x, y, b := new(block), new(block), new(block)
+		u, v := f.reduce(x, combine(x, l.x2, l.z2)), f.reduce(y, combine(y, l.x3, l.z3))
+		b.storeAll(first, u)
+		b.storeAll(second, v)
 		for i := range to {
-			b.store(to[i], b.choose(l.swap, b.load(from[i]), other[i]))
+			b.store(to[i], b.chooseValue(l.swap, u[i], v[i]))
 		}
-		return b
+		region(f.together(x, y), b.ops)
 	}
-	region(f.together(pick(l.p, l.a, l.c), pick(l.q, l.b, l.d)))
+	pick(l.p, l.a, l.c, func(b *block, x, z *number) element { return b.addNumbers(x, z) })
+	pick(l.q, l.b, l.d, func(b *block, x, z *number) element { return b.subNumbers(x, z, f) })
 
 	{
 		x, y, s, t := new(block), new(block), new(block), new(block)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"testing"
@@ -252,22 +251,4 @@ func TestManyAllocations(t *testing.T) {
 			t.Errorf("ExchangeMany: %v allocations", n)
 		}
 	})
-}
-
-func BenchmarkMultiplyMany(b *testing.B) {
-	m := NewMultiplier(&[32]byte{1, 2, 3})
-	for _, n := range []int{2, 8, 64} {
-		b.Run(fmt.Sprintf("batch=%d", n), func(b *testing.B) {
-			s := new(Scratch)
-			us, dst, ok := make([][32]byte, n), make([][32]byte, n), make([]bool, n)
-			for i := range us {
-				us[i] = [32]byte{9, byte(i)}
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				m.MultiplyMany(s, dst, ok, us)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/key")
-		})
-	}
 }
