@@ -10,6 +10,7 @@ cpu     cpu     cpuid
 x25519  x25519  lanes
 sha2    sha2    block
 chapoly chapoly chapoly
+cbc     cbc     cbc
 '
 
 out=../internal
