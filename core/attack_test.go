@@ -216,7 +216,7 @@ func TestBadPaddingUnderGoodMAC(t *testing.T) {
 	forge := func(lastBlock []byte) (request, reply []byte) {
 		// A last block of our choice: XOR it into the last ciphertext-to-be by hand.
 		body := append(bytes.Repeat([]byte{0x5a}, 16), lastBlock...)
-		ct := appendCBC(nil, &sec.Coin, sec.IV[:], body)[:len(body)] // drop the honest padding
+		ct := s.appendCBC(nil, &sec.Coin, (*[16]byte)(&sec.IV), body)[:len(body)] // drop the honest padding
 		request = binary.BigEndian.AppendUint32(bytes.Clone(record[:BoundLen]), uint32(len(ct)))
 		request = append(append(request, record[BoundLen:]...), ct...)
 		request = s.appendTag(request, 0, key.suite, KindRequest, sec)

@@ -1,16 +1,17 @@
 package core
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"ecoin/core/internal/cbc"
 )
 
 // ciphertextLen returns the length of n plaintext bytes after padding: PKCS#7
 // adds 1 to 16 bytes.
-func ciphertextLen(n int) int { return (n/aes.BlockSize + 1) * aes.BlockSize }
+func ciphertextLen(n int) int { return (n/cbc.BlockSize + 1) * cbc.BlockSize }
 
 func checkPlaintext(n int) error {
 	if n > MaxPlaintext {
@@ -19,28 +20,38 @@ func checkPlaintext(n int) error {
 	return nil
 }
 
-// appendCBC appends the AES-256-CBC encryption of plaintext with PKCS#7 padding,
-// ciphertextLen(len(plaintext)) bytes.
-func appendCBC(dst []byte, coin *Coin, iv, plaintext []byte) []byte {
+// appendPadded appends plaintext with its PKCS#7 padding, ciphertextLen(len(plaintext))
+// bytes, and returns the slice and what was appended.
+func appendPadded(dst, plaintext []byte) (out, body []byte) {
 	start, n := len(dst), ciphertextLen(len(plaintext))
-	dst = slices.Grow(dst, n)[:start+n]
-	body := dst[start:]
+	out = slices.Grow(dst, n)[:start+n]
+	body = out[start:]
 	pad := body[copy(body, plaintext):]
 	for i := range pad {
 		pad[i] = byte(len(pad))
 	}
-	cipher.NewCBCEncrypter(newAES(coin[:]), iv).CryptBlocks(body, body)
-	return dst
+	return out, body
+}
+
+// appendCBC appends the AES-256-CBC encryption of plaintext with PKCS#7 padding.
+func (s *Scratch) appendCBC(dst []byte, coin *Coin, iv *[cbc.BlockSize]byte, plaintext []byte) []byte {
+	out, body := appendPadded(dst, plaintext)
+	s.aes.Expand((*[32]byte)(coin))
+	s.aes.Encrypt(body, body, iv)
+	s.aes.Wipe()
+	return out
 }
 
 // appendOpenCBC appends the plaintext of ciphertext, whose MAC has been verified.
 // Bad padding is ErrOpen, with dst returned as it was and what was decrypted
 // cleared. ciphertext is a positive multiple of 16 bytes.
-func appendOpenCBC(dst []byte, coin *Coin, iv, ciphertext []byte) ([]byte, error) {
+func appendOpenCBC(dst []byte, aes *cbc.Schedule, coin *Coin, iv *[cbc.BlockSize]byte, ciphertext []byte) ([]byte, error) {
 	start, n := len(dst), len(ciphertext)
 	out := slices.Grow(dst, n)[:start+n]
 	body := out[start:]
-	cipher.NewCBCDecrypter(newAES(coin[:]), iv).CryptBlocks(body, ciphertext)
+	aes.Expand((*[32]byte)(coin))
+	aes.Decrypt(body, ciphertext, iv)
+	aes.Wipe()
 	pad := paddingLen(body)
 	if pad == 0 {
 		clear(body)
@@ -54,21 +65,16 @@ func appendOpenCBC(dst []byte, coin *Coin, iv, ciphertext []byte) ([]byte, error
 // if it is not valid. Neither branches nor memory addresses depend on the content
 // of b. len(b) is at least 16.
 func paddingLen(b []byte) int {
-	last := b[len(b)-1]
-	n := int(last)
-	ok := subtle.ConstantTimeLessOrEq(1, n) & subtle.ConstantTimeLessOrEq(n, aes.BlockSize)
-	for i := range aes.BlockSize {
-		outside := subtle.ConstantTimeLessOrEq(n, i)
-		ok &= outside | subtle.ConstantTimeByteEq(b[len(b)-1-i], last)
-	}
-	return subtle.ConstantTimeSelect(ok, n, 0)
-}
+	end := b[len(b)-cbc.BlockSize:]
+	high, low := binary.BigEndian.Uint64(end[:8]), binary.BigEndian.Uint64(end[8:])
+	n := int(end[15])
+	ok := subtle.ConstantTimeLessOrEq(1, n) & subtle.ConstantTimeLessOrEq(n, cbc.BlockSize)
 
-// newAES returns AES-256; key is 32 bytes.
-func newAES(key []byte) cipher.Block {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic("core: " + err.Error()) // the only error is a wrong key length
-	}
-	return block
+	// The last n bytes of the block have to be n: n's bits in every byte, where the mask
+	// of the last 8n bits is set. A shift by 64 or more gives 0, which is as it should be.
+	all := uint64(n) * 0x0101010101010101
+	inHigh := subtle.ConstantTimeSelect(subtle.ConstantTimeLessOrEq(8, n), n-8, 0)
+	bad := (low^all)&(1<<uint(8*n)-1) | (high^all)&(1<<uint(8*inHigh)-1)
+	ok &= subtle.ConstantTimeEq(int32(bad|bad>>32), 0) // bad|bad>>32 has a bit of each half
+	return subtle.ConstantTimeSelect(ok, n, 0)
 }

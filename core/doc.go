@@ -47,12 +47,20 @@
 // dst[:len(dst)] and with each other.
 //
 // A [Scratch] belongs to the caller and serves one goroutine at a time. Its
-// secret parts are cleared before each call returns. The standard library's
-// cipher, HMAC and RSA objects keep copies of keys until the garbage collector
-// takes them, and arithmetic leaves traces on the stack; that memory is outside
-// this package's reach.
+// secret parts are cleared before each call returns. Objects of crypto/rsa and
+// crypto/mlkem keep copies of keys until the garbage collector takes them, and
+// arithmetic leaves traces on the stack; that memory is outside this package's reach.
 //
-// Headers of [SuiteX25519] are sealed and opened without allocation, one or many,
-// good or bad, when dst has room for what is appended. With
+// Headers of [SuiteX25519] and payloads are sealed and opened without allocation, one
+// or many, good or bad, when dst has room for what is appended. (The first batch of a
+// Scratch makes memory that later ones use again, and the first payload of more than
+// 128 bytes a hash where the processor has no instructions for SHA-256.) With
 // [SuiteXWing] each header costs the two allocations that crypto/mlkem makes.
+//
+// # Many at once
+//
+// [Keyring.OpenHeaders], [PublicKey.AppendHeaders], [OpenRequests], [AppendRequests],
+// [OpenReplies] and [AppendReplies] take batches and work on eight or sixteen messages
+// at a time where the processor can, so that a batch never takes longer than its
+// messages one by one. A [HeaderPool] moves the work of a header to before its coin is spent.
 package core

@@ -55,14 +55,27 @@ func checkLength(b []byte, fixed int) error {
 	if len(b) < PrefixLen {
 		return fmt.Errorf("%w: %d bytes, too short for a prefix", ErrFormat, len(b))
 	}
-	n := binary.BigEndian.Uint32(b[BoundLen:PrefixLen])
-	if n < aes.BlockSize || n > MaxCiphertext || n%aes.BlockSize != 0 {
+	n, ok := claimedLength(b)
+	if !ok {
 		return fmt.Errorf("%w: ciphertext of %d bytes, want a multiple of 16 from 16 to %d", ErrFormat, n, MaxCiphertext)
 	}
 	if want := fixed + int(n); len(b) != want {
 		return fmt.Errorf("%w: message of %d bytes, its prefix says %d", ErrFormat, len(b), want)
 	}
 	return nil
+}
+
+// claimedLength returns the ciphertext length that a prefix has, and whether it can be
+// one.
+func claimedLength(b []byte) (n uint32, ok bool) {
+	n = binary.BigEndian.Uint32(b[BoundLen:PrefixLen])
+	return n, n >= aes.BlockSize && n <= MaxCiphertext && n%aes.BlockSize == 0
+}
+
+// validLength is checkLength without an error, which would be an allocation.
+func validLength(b []byte, fixed int) bool {
+	n, ok := claimedLength(b)
+	return ok && len(b) == fixed+int(n)
 }
 
 // CutRecord cuts the first record off b, what an analyst sends to the bank for

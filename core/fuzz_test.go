@@ -169,7 +169,7 @@ func FuzzOpenReply(f *testing.F) {
 				continue
 			}
 			again := append(appendBound(nil, key.suite, KindReply, key.id), msg[12:32]...)
-			again = appendCBC(again, &sec.Coin, msg[16:32], got[2:])
+			again = s.appendCBC(again, &sec.Coin, (*[16]byte)(msg[16:32]), got[2:])
 			if again = s.appendTag(again, 0, key.suite, KindReply, sec); !bytes.Equal(again, msg) {
 				t.Fatal("the reply encodes to other bytes")
 			}

@@ -1,12 +1,19 @@
 package core
 
-import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-)
+import "crypto/subtle"
 
 const macInfo = "ecoin/v1 mac"
+
+// A macKeyInfo is what HKDF-Expand makes the MAC key of a message from: its info, and
+// the counter of the one block it takes.
+type macKeyInfo [len(macInfo) + 2 + len(IV{}) + 1]byte
+
+func (b *macKeyInfo) set(suite Suite, kind byte, iv *IV) {
+	info := append(b[:0], macInfo...)
+	info = append(info, byte(suite), kind)
+	info = append(info, iv[:]...)
+	_ = append(info, 1)
+}
 
 // computeTag sets s.tag to the MAC of authenticated, every byte of a message
 // before its tag. The caller clears s.tag if the message turns out to be forged.
@@ -18,20 +25,14 @@ const macInfo = "ecoin/v1 mac"
 // info | 0x01. It is written out because crypto/hkdf takes info as a string, which
 // would leave a copy of the IV that cannot be cleared.
 func (s *Scratch) computeTag(suite Suite, kind byte, sec *Secrets, authenticated []byte) {
-	info := append(s.info[:0], macInfo...)
-	info = append(info, byte(suite), kind)
-	info = append(info, sec.IV[:]...)
-	info = append(info, 1)
-
-	h := hmac.New(sha256.New, sec.Coin[:])
-	h.Write(info)
-	h.Sum(s.macKey[:0])
+	s.info.set(suite, kind, &sec.IV)
+	s.hmacKey.Set(&s.hmac, sec.Coin[:])
+	s.hmacKey.Sum(&s.hmac, &s.macKey, s.info[:])
 	clear(s.info[:])
-
-	h = hmac.New(sha256.New, s.macKey[:])
-	h.Write(authenticated)
-	h.Sum(s.tag[:0])
+	s.hmacKey.Set(&s.hmac, s.macKey[:])
 	clear(s.macKey[:])
+	s.hmacKey.Sum(&s.hmac, &s.tag, authenticated)
+	s.hmacKey.Wipe()
 }
 
 // verifyTag reports, in constant time, whether msg ends in the right tag. msg is

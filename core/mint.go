@@ -1,14 +1,14 @@
 package core
 
 import (
-	"crypto/cipher"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"slices"
+	"unsafe"
 
 	"golang.org/x/crypto/chacha20"
 
+	"ecoin/core/internal/cbc"
 	"ecoin/core/internal/hmac256"
 )
 
@@ -18,23 +18,21 @@ import (
 // the fingerprint key a ledger cannot be matched with coins.
 type Mint struct {
 	issueKey    hmac256.Key
-	fingerprint cipher.Block // AES-256 under the fingerprint key
+	fingerprint cbc.Schedule // AES-256 under the fingerprint key
 }
 
 // NewMint returns a mint of the two keys, which it copies.
 func NewMint(issueKey, fingerprintKey *[32]byte) *Mint {
-	m := &Mint{fingerprint: newAES(fingerprintKey[:])}
+	m := new(Mint)
+	m.fingerprint.Expand(fingerprintKey)
 	m.issueKey.Set(new(hmac256.Scratch), issueKey[:])
 	return m
 }
 
 // Fingerprint returns the AES-256-CBC-MAC of c, with a zero IV. On input of fixed
 // length, here two blocks, CBC-MAC is a PRF (Bellare, Kilian, Rogaway, JCSS 2000).
-func (m *Mint) Fingerprint(c *Coin) Fingerprint {
-	f := Fingerprint(c[:16])
-	m.fingerprint.Encrypt(f[:], f[:])
-	subtle.XORBytes(f[:], f[:], c[16:])
-	m.fingerprint.Encrypt(f[:], f[:])
+func (m *Mint) Fingerprint(c *Coin) (f Fingerprint) {
+	m.fingerprint.MAC2((*[16]byte)(&f), (*[32]byte)(c))
 	return f
 }
 
@@ -46,10 +44,11 @@ func (m *Mint) AppendCoins(dst []Coin, salt *Salt, n int) []Coin {
 	checkCount(n)
 	start := len(dst)
 	dst = slices.Grow(dst, n)[:start+n]
-	stream := m.stream(salt)
-	for i := start; i < len(dst); i++ {
-		dst[i] = Coin{}
-		stream.XORKeyStream(dst[i][:], dst[i][:])
+	if n > 0 {
+		stream := m.stream(salt)
+		b := unsafe.Slice((*byte)(unsafe.Pointer(&dst[start])), n*len(Coin{}))
+		clear(b)
+		stream.XORKeyStream(b, b)
 	}
 	return dst
 }
@@ -63,12 +62,12 @@ func (m *Mint) AppendFingerprints(dst []Fingerprint, salt *Salt, n int) []Finger
 	stream := m.stream(salt)
 	for i := start; i < len(dst); i++ {
 		// The keystream is the coin: XORed in, each half enters the CBC-MAC.
-		f := &dst[i]
-		*f = Fingerprint{}
+		f := (*[16]byte)(&dst[i])
+		*f = [16]byte{}
 		stream.XORKeyStream(f[:], f[:])
-		m.fingerprint.Encrypt(f[:], f[:])
+		m.fingerprint.EncryptBlock(f, f)
 		stream.XORKeyStream(f[:], f[:])
-		m.fingerprint.Encrypt(f[:], f[:])
+		m.fingerprint.EncryptBlock(f, f)
 	}
 	return dst
 }

@@ -51,8 +51,11 @@ func (r *Request) Open(dst []byte, s *Scratch, sec *Secrets) ([]byte, error) {
 	if r.msg == nil || !s.verifyTag(r.Suite, KindRequest, sec, r.msg) {
 		return dst, ErrOpen
 	}
-	ciphertext := r.msg[PrefixLen+r.Suite.HeaderLen() : len(r.msg)-TagLen]
-	return appendOpenCBC(dst, &sec.Coin, sec.IV[:], ciphertext)
+	return appendOpenCBC(dst, &s.aes, &sec.Coin, (*[16]byte)(&sec.IV), r.ciphertext())
+}
+
+func (r *Request) ciphertext() []byte {
+	return r.msg[PrefixLen+r.Suite.HeaderLen() : len(r.msg)-TagLen]
 }
 
 // AppendRequest appends a request message: plaintext sealed under sec, with the
@@ -66,22 +69,34 @@ func (r *Request) Open(dst []byte, s *Scratch, sec *Secrets) ([]byte, error) {
 // with the same sec and another plaintext. record and plaintext must not overlap
 // the spare capacity of dst.
 func AppendRequest(dst []byte, s *Scratch, record []byte, sec *Secrets, plaintext []byte) ([]byte, error) {
+	suite, err := checkRequest(dst, record, plaintext)
+	if err != nil {
+		return dst, err
+	}
+	out := startRequest(dst, suite, record, len(plaintext))
+	out = s.appendCBC(out, &sec.Coin, (*[16]byte)(&sec.IV), plaintext)
+	return s.appendTag(out, len(dst), suite, KindRequest, sec), nil
+}
+
+// checkRequest checks the inputs of AppendRequest.
+func checkRequest(dst, record, plaintext []byte) (Suite, error) {
 	mustNotOverlap("record", dst, record)
 	mustNotOverlap("plaintext", dst, plaintext)
 	suite, _, err := checkRecord(record)
 	if err != nil {
-		return dst, fmt.Errorf("record: %w", err)
+		return 0, fmt.Errorf("record: %w", err)
 	}
-	if err := checkPlaintext(len(plaintext)); err != nil {
-		return dst, err
-	}
-	n := ciphertextLen(len(plaintext))
+	return suite, checkPlaintext(len(plaintext))
+}
+
+// startRequest makes room for a request around n bytes of plaintext and appends what
+// comes before the ciphertext.
+func startRequest(dst []byte, suite Suite, record []byte, n int) []byte {
+	n = ciphertextLen(n)
 	out := slices.Grow(dst, PrefixLen+suite.HeaderLen()+n+TagLen)
 	out = append(out, record[:BoundLen]...)
 	out = binary.BigEndian.AppendUint32(out, uint32(n))
-	out = append(out, record[BoundLen:]...)
-	out = appendCBC(out, &sec.Coin, sec.IV[:], plaintext)
-	return s.appendTag(out, len(dst), suite, KindRequest, sec), nil
+	return append(out, record[BoundLen:]...)
 }
 
 // appendTag appends the tag of the message that starts at out[start].

@@ -1,10 +1,11 @@
 package core
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 
+	"ecoin/core/internal/cbc"
+	"ecoin/core/internal/hmac256"
 	"ecoin/core/internal/hpke"
 )
 
@@ -13,14 +14,19 @@ import (
 // again. One goroutine may use it at a time, and a copy must not be used. Every
 // function clears the secrets it put there before it returns; Wipe clears the rest.
 type Scratch struct {
-	plain  [secretsLen]byte                       // header plaintext
-	hpke   hpke.Scratch                           // SuiteX25519
-	label  [len(headerInfo) + BoundLen]byte       // OAEP label; not secret
-	info   [len(macInfo) + 2 + len(IV{}) + 1]byte // HKDF-Expand input of the MAC key
-	macKey [sha256.Size]byte
+	plain  [secretsLen]byte                 // header plaintext
+	hpke   hpke.Scratch                     // SuiteX25519
+	label  [len(headerInfo) + BoundLen]byte // OAEP label; not secret
+	info   macKeyInfo
+	macKey [hmac256.Size]byte
 	tag    [TagLen]byte
 
-	headers *headerBatch // from the first batch on; about 90 kB
+	hmac    hmac256.Scratch
+	hmacKey hmac256.Key
+	aes     cbc.Schedule
+
+	headers  *headerBatch  // from the first batch on; about 90 kB
+	payloads *payloadBatch // the same
 }
 
 // Wipe clears s and gives back the memory for batches.

@@ -7,10 +7,13 @@ import (
 	"encoding/xml"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
+	"ecoin/core/internal/cbc"
+	"ecoin/core/internal/hmac256"
 	"ecoin/core/internal/hpke"
 )
 
@@ -145,7 +148,7 @@ func TestScratchHoldsNoSecrets(t *testing.T) {
 		var s Scratch
 		check := func(after string) {
 			t.Helper()
-			if s.plain != [48]byte{} || s.hpke != (hpke.Scratch{}) || s.macKey != [32]byte{} || s.info != [len(s.info)]byte{} {
+			if s.plain != [48]byte{} || s.hpke != (hpke.Scratch{}) || s.macKey != [32]byte{} || s.info != (macKeyInfo{}) || s.hmacKey != (hmac256.Key{}) || s.aes != (cbc.Schedule{}) {
 				t.Errorf("after %s the scratch holds secrets", after)
 			}
 		}
@@ -222,6 +225,13 @@ func TestScratchBytes(t *testing.T) {
 	var s Scratch
 	memory := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
 	sec := testSecrets(1)
+	memories := func() [][]byte {
+		m := [][]byte{memory}
+		if b := s.headers; b != nil {
+			m = append(m, unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b)))
+		}
+		return m
+	}
 	// holds returns the name of what the scratch holds after record went through it.
 	holds := func(record []byte) string {
 		enc := record[BoundLen : BoundLen+32]
@@ -232,8 +242,10 @@ func TestScratchBytes(t *testing.T) {
 			"shared secret": w.sharedSecret, "AEAD key": w.key, "nonce": w.baseNonce,
 		} {
 			for i := range len(b) - 7 {
-				if bytes.Contains(memory, b[i:i+8]) {
-					return name
+				for _, m := range memories() {
+					if bytes.Contains(m, b[i:i+8]) {
+						return name
+					}
 				}
 			}
 		}
@@ -264,8 +276,38 @@ func TestScratchBytes(t *testing.T) {
 		check("a failed OpenHeader", record)
 	}
 
+	// Batches, with one record that is forged.
+	batch, err := key.Public().AppendHeaders(nil, &s, slices.Repeat([]Secrets{*sec}, 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records [][]byte
+	for len(batch) > 0 {
+		var one []byte
+		if one, batch, err = CutRecord(batch); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, one)
+	}
+	check("AppendHeaders", records[0])
+	check("AppendHeaders", records[19])
+	records[3] = flip(records[3], BoundLen+33)
+	outs, oks := make([]Secrets, len(records)), make([]bool, len(records))
+	ring.OpenHeaders(&s, records, outs, oks)
+	for i := range records {
+		if oks[i] != (i != 3) {
+			t.Fatalf("record %d opens: %v", i, oks[i])
+		}
+		check("OpenHeaders", records[i])
+	}
+	for i, m := range s.headers.msgs {
+		if m.AAD != nil || m.Plain != nil || m.Sealed != nil {
+			t.Errorf("the scratch keeps message %d of a batch", i)
+		}
+	}
+
 	// The scan finds what there is.
-	copy(memory[len(memory)-20:], private[4:12])
+	copy(s.plain[3:], private[4:12])
 	if holds(record) != "private key" {
 		t.Error("the scan does not see a private key")
 	}

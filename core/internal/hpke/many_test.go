@@ -2,7 +2,6 @@ package hpke
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -211,26 +210,38 @@ func TestManyAllocations(t *testing.T) {
 	}
 }
 
-func BenchmarkMany(b *testing.B) {
+// TestKnownSharedSecret is the attack that RFC 9180 section 7.1.4 is about: with an enc
+// of low order the Diffie-Hellman result is zero whatever the private key is, so that
+// anybody can seal. Such a message must not open, alone or in a batch of any size.
+func TestKnownSharedSecret(t *testing.T) {
 	recipient := NewRecipient(&[32]byte{1, 2, 3}, []byte("info"))
-	sender := NewSender((*[32]byte)(recipient.schedule.public[:32]), []byte("info"))
-	many := new(ManyScratch)
-	for _, n := range []int{1, 8, 64} {
-		msgs := newMessages(rand.NewChaCha8([32]byte{}), n, EncLen)
-		sender.SealMany(many, msgs)
-		for _, bench := range []struct {
-			name string
-			f    func()
-		}{
-			{"open", func() { recipient.OpenMany(many, msgs) }},
-			{"seal", func() { sender.SealMany(many, msgs) }},
-		} {
-			b.Run(fmt.Sprintf("%s/batch=%d", bench.name, n), func(b *testing.B) {
-				for b.Loop() {
-					bench.f()
+	for _, enc := range [][32]byte{{}, {1}, {31: 0x80}, {0: 0xed, 31: 0x7f}} {
+		if enc[0] == 0xed {
+			for i := 1; i < 31; i++ {
+				enc[i] = 0xff
+			}
+		}
+		var s Scratch // whose dh is zero
+		recipient.schedule.run(&s, &enc)
+		sealed := append(enc[:], make([]byte, chapoly.SealedLen)...)
+		aad, plain := [chapoly.AADLen]byte{1}, [chapoly.PlaintextLen]byte{2}
+		s.aead.seal(sealed[EncLen:], plain[:], aad[:])
+
+		got := make([]byte, chapoly.PlaintextLen)
+		if recipient.Open(got, new(Scratch), aad[:], sealed) {
+			t.Errorf("enc %x: opens", enc)
+		}
+		for _, n := range []int{1, 2, 5, 16, 20} {
+			msgs := make([]Message, n)
+			for i := range msgs {
+				msgs[i] = Message{AAD: &aad, Plain: new([chapoly.PlaintextLen]byte), Sealed: sealed}
+			}
+			recipient.OpenMany(new(ManyScratch), msgs)
+			for i := range msgs {
+				if msgs[i].OK || *msgs[i].Plain != [chapoly.PlaintextLen]byte{} {
+					t.Errorf("enc %x: message %d of %d opens", enc, i, n)
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/msg")
-			})
+			}
 		}
 	}
 }

@@ -55,17 +55,14 @@ func setLane(f *fe8, j int, b *[32]byte) {
 // lane sets b to number j of f, fully reduced, little-endian.
 func lane(b *[32]byte, f *fe8, j int) {
 	l0, l1, l2, l3, l4 := f[0][j], f[1][j], f[2][j], f[3][j], f[4][j]
-	// Twice: the bits from 255 on count 19. The second time nothing is left but a
-	// number below 2^255.
-	for range 2 {
-		l0 += 19 * (l4 >> 47)
-		l4 &= 1<<47 - 1
-		l1, l0 = l1+l0>>52, l0&limbMask
-		l2, l1 = l2+l1>>52, l1&limbMask
-		l3, l2 = l3+l2>>52, l2&limbMask
-		l4, l3 = l4+l3>>52, l3&limbMask
-	}
-	// Subtract p if that is possible: x + 19 has bit 255 exactly then.
+	// The bits from 255 on count 19. What is left is at most 2^255 + 18.
+	l0 += 19 * (l4 >> 47)
+	l4 &= 1<<47 - 1
+	l1, l0 = l1+l0>>52, l0&limbMask
+	l2, l1 = l2+l1>>52, l1&limbMask
+	l3, l2 = l3+l2>>52, l2&limbMask
+	l4, l3 = l4+l3>>52, l3&limbMask
+	// Subtract p if that is possible: x + 19 reaches 2^255 exactly then.
 	c := (l0 + 19) >> 52
 	c = (l1 + c) >> 52
 	c = (l2 + c) >> 52

@@ -2,7 +2,9 @@ package x25519
 
 import (
 	"bytes"
+	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -63,6 +65,48 @@ func mustEqual(t *testing.T, what string, got, want *fe8) {
 			if limit := uint64(1) << 52; v >= limit || i == limbCount-1 && v >= 1<<48 {
 				t.Errorf("%s, lane %d: limb %d is %#x", what, j, i, v)
 			}
+		}
+	}
+}
+
+// TestLane compares the packing of numbers with math/big, at the edges: every limb full,
+// and numbers around multiples of p.
+func TestLane(t *testing.T) {
+	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	full := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1))
+	var numbers []*big.Int
+	for _, base := range []*big.Int{new(big.Int), p, new(big.Int).Lsh(p, 1), full, new(big.Int).Lsh(big.NewInt(1), 255)} {
+		for d := int64(-40); d <= 40; d++ {
+			if n := new(big.Int).Add(base, big.NewInt(d)); n.Sign() >= 0 && n.Cmp(full) <= 0 {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	for _, n := range numbers {
+		var f fe8
+		for i := range f {
+			limb := new(big.Int).Rsh(n, 52*uint(i))
+			f[i][3] = limb.And(limb, big.NewInt(limbMask)).Uint64()
+		}
+		var got, want [32]byte
+		lane(&got, &f, 3)
+		new(big.Int).Mod(n, p).FillBytes(want[:])
+		slices.Reverse(want[:])
+		if got != want {
+			t.Errorf("%x: %x, want %x", n, got, want)
+		}
+		// And back, without the top bit.
+		var spelled [32]byte
+		n.FillBytes(spelled[:])
+		slices.Reverse(spelled[:])
+		var g fe8
+		setLane(&g, 5, &spelled)
+		lane(&got, &g, 5)
+		low := new(big.Int).SetBit(n, 255, 0)
+		low.Mod(low, p).FillBytes(want[:])
+		slices.Reverse(want[:])
+		if got != want {
+			t.Errorf("%x through setLane: %x, want %x", n, got, want)
 		}
 	}
 }

@@ -22,6 +22,16 @@ const Batch = groupCount * laneCount
 // run the twins.
 var useLanes = lanesImpl != implTwin
 
+// lanesFrom returns the number of points from which eight lanes are: a call takes as
+// long as 2.4 points one by one with the floating-point multiplier, and less than two
+// with IFMA.
+func lanesFrom() int {
+	if lanesImpl == implFMA {
+		return 3
+	}
+	return 2
+}
+
 // A Scratch is working memory of the functions for many points. Its zero value is
 // ready; one goroutine may use it at a time. It is cleared before they return.
 type Scratch struct {
@@ -75,7 +85,7 @@ func (m *Multiplier) MultiplyMany(s *Scratch, dst [][32]byte, ok []bool, us [][3
 	if len(us) > Batch || len(dst) != len(us) || len(ok) != len(us) {
 		panic("x25519: MultiplyMany: lengths")
 	}
-	if !useLanes || len(us) < 2 {
+	if !useLanes || len(us) < lanesFrom() {
 		for i := range us {
 			ok[i] = m.Multiply(&dst[i], &us[i])
 		}
