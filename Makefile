@@ -7,7 +7,7 @@ BENCH  ?= .
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs bench-once bench fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs emulate bench-once bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,11 @@ purego: ## the tests of core without assembly
 allocs: ## the tests that count allocations, which the race detector would falsify
 	$(GO) test -run Alloc ./...
 	$(GO) test -tags purego -run Alloc ./core/...
+
+emulate: ## the tests of core's assembly on processors that are not here: AVX-512 IFMA, VAES and SHA-NI in Bochs, ARMv8 in qemu
+	@tools/emulate/run.sh arm64 -check && tools/emulate/run.sh icelake -check || exit $$(( $$? == 77 ? 0 : 1 )); \
+	set -ex; tools/emulate/test.sh arm64 ./core/internal/...; \
+	TIMEOUT=1500 tools/emulate/test.sh icelake ./core/internal/... -- -test.short
 
 bench-once: ## run every benchmark once, so that none rots
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...

@@ -114,7 +114,7 @@ cat >"$tmp/bochsrc" <<END
 plugin_ctrl: unmapped=1, biosdev=1, serial=1, speaker=0, extfpuirq=0, parallel=0, gameport=0, iodebug=0
 display_library: term
 cpu: model=${CPU:-corei7_icelake_u}, count=1, ips=50000000, reset_on_triple_fault=0
-memory: guest=1024, host=1024
+memory: guest=2048, host=1024
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 ata0-master: type=cdrom, path=$tmp/boot.iso, status=inserted

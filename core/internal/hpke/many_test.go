@@ -167,7 +167,7 @@ func TestPrepared(t *testing.T) {
 	recipient := NewRecipient(&[32]byte{1, 2, 3}, []byte("info"))
 	sender := NewSender((*[32]byte)(recipient.schedule.public[:32]), []byte("info"))
 	one, many := new(Scratch), new(ManyScratch)
-	prepared := make([]Prepared, 20)
+	prepared := make([]Prepared, 33) // the last alone
 	if !sender.Prepare(many, prepared) || *many != (ManyScratch{}) {
 		t.Fatal("does not prepare, or leaves something in the scratch")
 	}

@@ -1,5 +1,7 @@
 package hpke
 
+import "encoding/binary"
+
 // A Prepared is one ephemeral key whose work is done: nothing is left to do for a
 // message but to encrypt it. The message enters neither the KEM nor the key schedule.
 // It is secret, and good for one message.
@@ -16,9 +18,26 @@ func (k *Sender) Prepare(s *ManyScratch, to []Prepared) bool {
 	if !k.exchange(s, len(to)) {
 		return false
 	}
-	for i := range to {
-		k.deriver.one(s, i)
-		to[i] = Prepared{s.enc[i], s.one.aead.key, s.one.aead.nonce}
+	for start := 0; start < len(to); start += lanes {
+		end := min(start+lanes, len(to))
+		if end-start < lanesFrom {
+			for i := start; i < end; i++ {
+				k.deriver.one(s, i)
+				to[i] = Prepared{s.enc[i], s.one.aead.key, s.one.aead.nonce}
+			}
+			continue
+		}
+		k.deriver.many(s, start, end)
+		for i := range to[start:end] {
+			p := &to[start+i]
+			p.enc = s.enc[start+i]
+			for w := range s.keys.Key {
+				binary.LittleEndian.PutUint32(p.key[4*w:], s.keys.Key[w][i])
+			}
+			for w := range s.keys.Nonce {
+				binary.LittleEndian.PutUint32(p.nonce[4*w:], s.keys.Nonce[w][i])
+			}
+		}
 	}
 	s.one.Wipe()
 	return true
