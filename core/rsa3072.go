@@ -34,16 +34,19 @@ func (k rsaSealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte, e
 type rsaOpener struct{ key *rsa.PrivateKey }
 
 func (k rsaOpener) openHeader(s *Scratch, bound, header []byte) bool {
-	// DecryptOAEP runs in constant time and has one error for every cause (Manger,
-	// CRYPTO 2001). The length of a message that did open is the sender's choice.
-	plain, err := rsa.DecryptOAEP(sha256.New(), nil, k.key, header, s.oaepLabel(bound))
-	if err != nil {
-		return false
-	}
-	ok := len(plain) == len(s.plain)
+	plain, ok := k.decrypt(header, s.oaepLabel(bound))
+	// The length of a message that did open is the sender's choice.
+	ok = ok && len(plain) == len(s.plain)
 	copy(s.plain[:], plain)
 	clear(plain)
 	return ok
+}
+
+// decrypt opens OAEP. DecryptOAEP runs in constant time and has one error for every
+// cause (Manger, CRYPTO 2001).
+func (k rsaOpener) decrypt(ciphertext, label []byte) ([]byte, bool) {
+	plain, err := rsa.DecryptOAEP(sha256.New(), nil, k.key, ciphertext, label)
+	return plain, err == nil
 }
 
 func (k rsaOpener) private() any { return k.key }
