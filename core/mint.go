@@ -18,13 +18,12 @@ import (
 // the fingerprint key a ledger cannot be matched with coins.
 type Mint struct {
 	issueKey    hmac256.Key
-	fingerprint cbc.Schedule // AES-256 under the fingerprint key
+	fingerprint *cbc.MAC
 }
 
 // NewMint returns a mint of the two keys, which it copies.
 func NewMint(issueKey, fingerprintKey *[32]byte) *Mint {
-	m := new(Mint)
-	m.fingerprint.Expand(fingerprintKey)
+	m := &Mint{fingerprint: cbc.NewMAC(fingerprintKey)}
 	m.issueKey.Set(new(hmac256.Scratch), issueKey[:])
 	return m
 }
@@ -32,7 +31,7 @@ func NewMint(issueKey, fingerprintKey *[32]byte) *Mint {
 // Fingerprint returns the AES-256-CBC-MAC of c, with a zero IV. On input of fixed
 // length, here two blocks, CBC-MAC is a PRF (Bellare, Kilian, Rogaway, JCSS 2000).
 func (m *Mint) Fingerprint(c *Coin) (f Fingerprint) {
-	m.fingerprint.MAC2((*[16]byte)(&f), (*[32]byte)(c))
+	m.fingerprint.Sum((*[16]byte)(&f), (*[32]byte)(c))
 	return f
 }
 
@@ -44,32 +43,52 @@ func (m *Mint) AppendCoins(dst []Coin, salt *Salt, n int) []Coin {
 	checkCount(n)
 	start := len(dst)
 	dst = slices.Grow(dst, n)[:start+n]
-	if n > 0 {
-		stream := m.stream(salt)
-		b := unsafe.Slice((*byte)(unsafe.Pointer(&dst[start])), n*len(Coin{}))
-		clear(b)
-		stream.XORKeyStream(b, b)
-	}
+	stream := m.stream(salt)
+	draw(&stream, bytesOf(dst[start:]))
+	stream = chacha20.Cipher{}
 	return dst
 }
 
+// fingerprintChunk is how many coins AppendFingerprints has at a time: a multiple of the
+// lanes that package cbc works in.
+const fingerprintChunk = 64
+
 // AppendFingerprints appends the fingerprints of the coins that AppendCoins gives
-// for the same salt and n, without making the coins. A negative n panics.
+// for the same salt and n. None of the coins stays. A negative n panics.
 func (m *Mint) AppendFingerprints(dst []Fingerprint, salt *Salt, n int) []Fingerprint {
 	checkCount(n)
 	start := len(dst)
 	dst = slices.Grow(dst, n)[:start+n]
 	stream := m.stream(salt)
-	for i := start; i < len(dst); i++ {
-		// The keystream is the coin: XORed in, each half enters the CBC-MAC.
-		f := (*[16]byte)(&dst[i])
-		*f = [16]byte{}
-		stream.XORKeyStream(f[:], f[:])
-		m.fingerprint.EncryptBlock(f, f)
-		stream.XORKeyStream(f[:], f[:])
-		m.fingerprint.EncryptBlock(f, f)
+	var coins [fingerprintChunk]cbc.MACMessage
+	for rest := dst[start:]; len(rest) > 0; {
+		prints := rest[:min(len(rest), len(coins))]
+		some := coins[:len(prints)]
+		// The key stream comes by way of dst, in two halves at the end: with the tag
+		// purego chacha20 moves its arguments to the heap, where dst is already.
+		room := bytesOf(rest)
+		for b := bytesOf(some); len(b) > 0; {
+			half := room[:min(len(room), len(b))]
+			draw(&stream, half)
+			b = b[copy(b, half):]
+		}
+		m.fingerprint.SumMany(unsafe.Slice((*[16]byte)(&prints[0]), len(prints)), some)
+		rest = rest[len(prints):]
 	}
+	clear(coins[:])
+	stream = chacha20.Cipher{}
 	return dst
+}
+
+// bytesOf returns the memory of s, whose elements are arrays of bytes.
+func bytesOf[T Coin | Fingerprint | cbc.MACMessage](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
+}
+
+// draw sets b to the next bytes of the key stream.
+func draw(stream *chacha20.Cipher, b []byte) {
+	clear(b)
+	stream.XORKeyStream(b, b)
 }
 
 func checkCount(n int) {
@@ -78,8 +97,8 @@ func checkCount(n int) {
 	}
 }
 
-// stream returns the keystream of a withdrawal. One salt serves one withdrawal,
-// so the nonce need not vary.
+// stream returns the keystream of a withdrawal, which the caller clears. One salt
+// serves one withdrawal, so the nonce need not vary.
 func (m *Mint) stream(salt *Salt) chacha20.Cipher {
 	var s hmac256.Scratch // stays on the stack, and clear
 	var key [chacha20.KeySize]byte
@@ -90,7 +109,9 @@ func (m *Mint) stream(salt *Salt) chacha20.Cipher {
 	if err != nil {
 		panic("core: " + err.Error()) // the only errors are wrong lengths
 	}
-	return *c
+	out := *c
+	*c = chacha20.Cipher{}
+	return out
 }
 
 // Format implements fmt.Formatter: it prints "redacted".

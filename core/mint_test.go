@@ -43,7 +43,7 @@ func TestMintedCoins(t *testing.T) {
 	if len(seen) != n || seen[Coin{}] {
 		t.Fatalf("%d different coins of %d", len(seen), n)
 	}
-	for _, k := range []int{0, 1, 2, 3, 999, 1000} {
+	for _, k := range []int{0, 1, 2, 3, fingerprintChunk - 1, fingerprintChunk, fingerprintChunk + 1, 2*fingerprintChunk + 15, 999, 1000} {
 		first := Coin{0xff}
 		dst := slices.Repeat([]Coin{{0xee}}, k+2)
 		dst[0] = first
@@ -51,9 +51,10 @@ func TestMintedCoins(t *testing.T) {
 		if len(got) != k+1 || &got[0] != &dst[0] || got[0] != first || !slices.Equal(got[1:], coins[:k]) || dst[k+1] != (Coin{0xee}) {
 			t.Errorf("%d coins are not the first of %d, in place", k, n)
 		}
-		f := m.AppendFingerprints(slices.Repeat([]Fingerprint{{0xee}}, k+1)[:1], salt, k)
-		if len(f) != k+1 || f[0] != (Fingerprint{0xee}) {
-			t.Fatalf("%d fingerprints, want %d", len(f), k+1)
+		room := slices.Repeat([]Fingerprint{{0xee}}, k+2)
+		f := m.AppendFingerprints(room[:1], salt, k)
+		if len(f) != k+1 || &f[0] != &room[0] || f[0] != (Fingerprint{0xee}) || room[k+1] != (Fingerprint{0xee}) {
+			t.Fatalf("%d fingerprints, want %d, in place", len(f)-1, k)
 		}
 		for i := range k {
 			if f[i+1] != m.Fingerprint(&coins[i]) {

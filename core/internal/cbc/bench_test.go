@@ -123,23 +123,6 @@ func BenchmarkExpand(b *testing.B) {
 	}
 }
 
-// BenchmarkMAC2 authenticates two blocks under one key.
-func BenchmarkMAC2(b *testing.B) {
-	for _, impl := range measured() {
-		b.Run("impl="+impl.name, func(b *testing.B) {
-			with(b, impl)
-			var k Schedule
-			var tag [BlockSize]byte
-			var p [2 * BlockSize]byte
-			k.Expand(new([32]byte))
-			b.ReportAllocs()
-			for b.Loop() {
-				k.MAC2(&tag, &p)
-			}
-		})
-	}
-}
-
 // measure times f, which works on messages of size bytes.
 func measure(b *testing.B, messages, size int, f func()) {
 	b.SetBytes(int64(messages * size))

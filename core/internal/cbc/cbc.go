@@ -3,7 +3,8 @@
 //
 // A Schedule is the expanded key of one message; EncryptMany encrypts many messages
 // at once, because one alone cannot fill the processor: each of its blocks waits for
-// the block before. Padding and authentication are the caller's.
+// the block before. Padding and authentication are the caller's. A MAC authenticates
+// messages of two blocks under one key.
 //
 // No branch and no memory address depends on a key or on a message, with and without
 // assembly. Lengths are public.
@@ -52,13 +53,6 @@ func (k *Schedule) Decrypt(dst, src []byte, iv *[BlockSize]byte) {
 		decrypt(k, &dst[0], &src[0], n, iv)
 	}
 }
-
-// EncryptBlock encrypts one block; dst and src may be the same.
-func (k *Schedule) EncryptBlock(dst, src *[BlockSize]byte) { mac(k, dst, &src[0], 1) }
-
-// MAC2 sets dst to the CBC-MAC of two blocks: the last block of Encrypt with an IV of
-// zeros. It is a pseudo-random function of messages of this one length.
-func (k *Schedule) MAC2(dst *[BlockSize]byte, src *[2 * BlockSize]byte) { mac(k, dst, &src[0], 2) }
 
 // check returns the number of blocks of src, after a panic if it breaks a rule.
 func check(dst, src []byte) (blocks int) {

@@ -62,12 +62,12 @@ func decrypt(k *Schedule, dst, src *byte, n int, iv *[BlockSize]byte) {
 	decryptGeneric(k, dst, src, n, iv)
 }
 
-func mac(k *Schedule, dst *[BlockSize]byte, src *byte, n int) {
+func mac(k *Schedule, dst *[BlockSize]byte, msg *MACMessage) {
 	if haveAES {
-		macAES(&k.enc, dst, src, n)
+		macAES(&k.enc, dst, &msg[0], len(msg)/BlockSize)
 		return
 	}
-	macGeneric(k, dst, src, n)
+	macGeneric(k, dst, msg)
 }
 
 func laneCount() int {

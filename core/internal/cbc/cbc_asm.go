@@ -45,12 +45,12 @@ func decrypt(k *Schedule, dst, src *byte, n int, iv *[BlockSize]byte) {
 	}
 }
 
-func mac(k *Schedule, dst *[BlockSize]byte, src *byte, n int) {
+func mac(k *Schedule, dst *[BlockSize]byte, msg *MACMessage) {
 	if haveAESNI {
-		macAESNI((*[15][16]byte)(&k.enc), dst, src, n)
+		macAESNI((*[15][16]byte)(&k.enc), dst, &msg[0], len(msg)/BlockSize)
 		return
 	}
-	macGeneric(k, dst, src, n)
+	macGeneric(k, dst, msg)
 }
 
 func laneCount() int {

@@ -85,13 +85,10 @@ func decryptGeneric(k *Schedule, dst, src *byte, n int, iv *[BlockSize]byte) {
 	clear(p[:])
 }
 
-func macGeneric(k *Schedule, dst *[BlockSize]byte, src *byte, n int) {
-	var c [BlockSize]byte
-	for i := range n {
-		subtle.XORBytes(c[:], c[:], bytesOf(src, n)[i*BlockSize:])
-		encryptGeneric(k, &c[0], &c[0], 1, new([BlockSize]byte))
-	}
-	*dst = c
+func macGeneric(k *Schedule, dst *[BlockSize]byte, msg *MACMessage) {
+	var sealed MACMessage
+	encryptGeneric(k, &sealed[0], &msg[0], len(msg)/BlockSize, new([BlockSize]byte))
+	*dst = [BlockSize]byte(sealed[BlockSize:])
 }
 
 // encryptLanesGeneric encrypts n blocks in each of the first four lanes.

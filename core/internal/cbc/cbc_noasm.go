@@ -12,7 +12,7 @@ func decrypt(k *Schedule, dst, src *byte, n int, iv *[BlockSize]byte) {
 	decryptGeneric(k, dst, src, n, iv)
 }
 
-func mac(k *Schedule, dst *[BlockSize]byte, src *byte, n int) { macGeneric(k, dst, src, n) }
+func mac(k *Schedule, dst *[BlockSize]byte, msg *MACMessage) { macGeneric(k, dst, msg) }
 
 func laneCount() int { return genericLanes }
 

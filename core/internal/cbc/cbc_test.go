@@ -147,31 +147,6 @@ func TestWipe(t *testing.T) {
 	}
 }
 
-// TestBlock compares EncryptBlock and MAC2 with the library.
-func TestBlock(t *testing.T) {
-	eachImplementation(t, func(t *testing.T) {
-		for seed := range byte(50) {
-			key, src := [32]byte(random(seed, 32)), [32]byte(random(seed+100, 32))
-			var k Schedule
-			k.Expand(&key)
-			var got, want [16]byte
-			libraryCipher(t, &key).Encrypt(want[:], src[:])
-			k.EncryptBlock(&got, (*[16]byte)(src[:]))
-			if got != want {
-				t.Errorf("seed %d: EncryptBlock differs", seed)
-			}
-			got = [16]byte(src[:])
-			if k.EncryptBlock(&got, &got); got != want {
-				t.Errorf("seed %d: EncryptBlock in place differs", seed)
-			}
-			want = [16]byte(libraryEncrypt(t, &key, new([16]byte), src[:])[16:])
-			if k.MAC2(&got, &src); got != want {
-				t.Errorf("seed %d: MAC2 differs", seed)
-			}
-		}
-	})
-}
-
 // TestMisuse wants the panics of crypto/cipher, and nothing written.
 func TestMisuse(t *testing.T) {
 	const size = 4 * BlockSize
@@ -243,15 +218,13 @@ func TestAllocations(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		if n := testing.AllocsPerRun(10, func() {
 			// On the stack: a pointer that escapes would be an allocation too.
-			var key, two [32]byte
-			var iv, block [16]byte
+			var key [32]byte
+			var iv [16]byte
 			var p [40 * BlockSize]byte
 			var k Schedule
 			k.Expand(&key)
 			k.Encrypt(p[:], p[:], &iv)
 			k.Decrypt(p[:], p[:], &iv)
-			k.EncryptBlock(&block, &iv)
-			k.MAC2(&block, &two)
 			k.Wipe()
 		}); n != 0 {
 			t.Errorf("%v for one message", n)
@@ -268,6 +241,15 @@ func TestAllocations(t *testing.T) {
 			EncryptMany(s, jobs[:])
 		}); n != 0 {
 			t.Errorf("%v for many messages", n)
+		}
+		m := NewMAC(new([32]byte))
+		if n := testing.AllocsPerRun(10, func() {
+			var sums [20][BlockSize]byte
+			var msgs [20]MACMessage
+			m.Sum(&sums[0], &msgs[0])
+			m.SumMany(sums[:], msgs[:])
+		}); n != 0 {
+			t.Errorf("%v for MACs", n)
 		}
 	})
 }

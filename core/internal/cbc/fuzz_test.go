@@ -102,28 +102,6 @@ func fuzzMessage(
 	})
 }
 
-// FuzzMAC is for macAESNI and its like.
-func FuzzMAC(f *testing.F) {
-	f.Add(random(1, 32), random(2, 32))
-	f.Fuzz(func(t *testing.T, a, b []byte) {
-		var key, src [32]byte
-		copy(key[:], a)
-		copy(src[:], b)
-		want := libraryEncrypt(t, &key, new([16]byte), src[:])
-		for _, impl := range implementations() {
-			with(t, impl)
-			var k Schedule
-			k.Expand(&key)
-			var one, two [16]byte
-			k.EncryptBlock(&one, (*[16]byte)(src[:]))
-			k.MAC2(&two, &src)
-			if !bytes.Equal(one[:], want[:16]) || !bytes.Equal(two[:], want[16:]) {
-				t.Errorf("%s: differs", impl.name)
-			}
-		}
-	})
-}
-
 // FuzzEncryptMany is for encryptLanesAESNI, encryptLanesVAES and their like: a byte of
 // lengths makes a job.
 func FuzzEncryptMany(f *testing.F) {
