@@ -8,8 +8,8 @@ import (
 
 // A batchSealer is a sealer that seals many headers in less time than one by one.
 type batchSealer interface {
-	// sealHeaders seals up to hpke.Batch messages. It reports whether it could.
-	sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) bool
+	// sealHeaders seals up to hpke.Batch messages, or fails for all of them.
+	sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) error
 }
 
 // A batchOpener is an opener that opens many headers in less time than one by one.
@@ -75,22 +75,22 @@ func (k *PrivateKey) openBatch(s *Scratch, open batchOpener, records [][]byte, o
 	}
 }
 
-// sealBatch appends one record for each element of secs, in batches, and reports
-// whether it could.
-func (k *PublicKey) sealBatch(dst []byte, s *Scratch, seal batchSealer, secs []Secrets) ([]byte, bool) {
+// sealBatch appends one record for each element of secs, in batches. dst has room for
+// them; after an error it is of no use.
+func (k *PublicKey) sealBatch(dst []byte, s *Scratch, seal batchSealer, secs []Secrets) ([]byte, error) {
 	b, size := s.headerBatch(), k.suite.RecordLen()
 	for chunk := range slices.Chunk(secs, hpke.Batch) {
 		for i := range chunk {
 			dst = append(dst, k.bound[:]...)
-			dst = dst[:len(dst)+size-BoundLen] // AppendHeaders made room
+			dst = dst[:len(dst)+size-BoundLen]
 			chunk[i].put(&b.plain[i])
 			b.message(i, dst[len(dst)-size:])
 		}
-		done := seal.sealHeaders(&b.hpke, b.msgs[:len(chunk)])
+		err := seal.sealHeaders(&b.hpke, b.msgs[:len(chunk)])
 		b.clear(len(chunk))
-		if !done {
-			return dst, false
+		if err != nil {
+			return dst, err
 		}
 	}
-	return dst, true
+	return dst, nil
 }

@@ -92,9 +92,9 @@ func (k *PublicKey) AppendHeader(dst []byte, s *Scratch, sec *Secrets) ([]byte, 
 func (k *PublicKey) AppendHeaders(dst []byte, s *Scratch, secs []Secrets) ([]byte, error) {
 	out := slices.Grow(dst, len(secs)*k.suite.RecordLen())
 	if many, can := k.seal.(batchSealer); can && len(secs) > 1 {
-		out, ok := k.sealBatch(out, s, many, secs)
-		if !ok {
-			return dst, fmt.Errorf("core: seal headers of suite %v: %w", k.suite, errLowOrder)
+		out, err := k.sealBatch(out, s, many, secs)
+		if err != nil {
+			return dst, fmt.Errorf("core: seal headers of suite %v: %w", k.suite, err)
 		}
 		return out, nil
 	}

@@ -9,9 +9,14 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
+
+	"ecoin/core/internal/hpke"
+	"ecoin/core/internal/xwing"
 )
 
 func TestKeyRoundTrip(t *testing.T) {
@@ -243,6 +248,59 @@ func (f failingSealer) appendHeader(dst []byte, s *Scratch, _ []byte) ([]byte, e
 		return append(dst, s.plain[:]...), errSealer
 	}
 	return append(dst, make([]byte, x25519HeaderLen)...), nil
+}
+
+// failingBatch fails in batches too.
+type failingBatch struct{ failingSealer }
+
+func (f failingBatch) sealHeaders(_ *hpke.ManyScratch, msgs []hpke.Message) error {
+	for _, m := range msgs {
+		copy(m.Sealed, m.Plain[:])
+	}
+	if *f.left--; *f.left < 0 {
+		return errSealer
+	}
+	return nil
+}
+
+func TestBatchFailureAppendsNothing(t *testing.T) {
+	left := 1 // batch
+	key := newPublicKey(SuiteX25519, make([]byte, 32), failingBatch{failingSealer{&left}})
+	secs := slices.Repeat([]Secrets{*testSecrets(1)}, hpke.Batch+2)
+	var s Scratch
+	got, err := key.AppendHeaders([]byte("ab"), &s, secs)
+	if !errors.Is(err, errSealer) || left != -1 || string(got) != "ab" {
+		t.Errorf("error %v after %d batches, %d bytes; want that of the second, and the 2 bytes given", err, 1-left, len(got))
+	}
+	if s.headers.plain != [hpke.Batch][secretsLen]byte{} || s.headers.msgs[0].Sealed != nil {
+		t.Error("the scratch holds secrets or messages")
+	}
+}
+
+// TestLowOrderErrors makes the keys that parsing refuses: an error names the key and
+// its suite, one by one and in a batch.
+func TestLowOrderErrors(t *testing.T) {
+	hybrid, err := xwing.NewPublicKey((*[xwing.PublicLen]byte)(testXWing().Public().Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(hybrid.X25519()[:])
+	for _, c := range []struct {
+		suite Suite
+		seal  sealer
+		want  string
+	}{
+		{SuiteX25519, x25519Sealer{hpke.NewSender(new([32]byte), nil)}, "public key is a point of low order"},
+		{SuiteXWing, xwingSealer{hpke.NewXWingSender(hybrid, nil)}, "X25519 half of the public key is a point of low order"},
+	} {
+		key := newPublicKey(c.suite, nil, c.seal)
+		for n, what := range map[int]string{1: "header", 3: "headers"} {
+			want := fmt.Sprintf("core: seal %s of suite %v: %s", what, c.suite, c.want)
+			if _, err := key.AppendHeaders(nil, new(Scratch), make([]Secrets, n)); err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+	}
 }
 
 func TestSealFailureAppendsNothing(t *testing.T) {

@@ -24,8 +24,11 @@ func (k x25519Sealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte
 	return out, nil
 }
 
-func (k x25519Sealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) bool {
-	return k.sender.SealMany(s, msgs)
+func (k x25519Sealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) error {
+	if !k.sender.SealMany(s, msgs) {
+		return errLowOrder
+	}
+	return nil
 }
 
 type x25519Opener struct {
@@ -43,7 +46,9 @@ func (k x25519Opener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
 
 func (k x25519Opener) private() any { return k.priv }
 
-var errLowOrder = errors.New("core: x25519 public key is a point of low order")
+// errLowOrder stands behind what could not be done. It cannot come from sealing: a
+// PublicKey is never of low order.
+var errLowOrder = errors.New("public key is a point of low order")
 
 func parseX25519Public(b []byte) (*PublicKey, error) {
 	if len(b) != 32 {
@@ -62,7 +67,7 @@ func parseX25519Public(b []byte) (*PublicKey, error) {
 		return nil, fmt.Errorf("core: x25519 public key: %w", err)
 	}
 	if _, err := probe.ECDH(point); err != nil {
-		return nil, errLowOrder
+		return nil, fmt.Errorf("core: x25519 %w", errLowOrder)
 	}
 	sender := hpke.NewSender((*[32]byte)(raw), []byte(headerInfo))
 	return newPublicKey(SuiteX25519, raw, x25519Sealer{sender}), nil

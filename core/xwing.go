@@ -21,14 +21,20 @@ func (k xwingSealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte,
 	start := len(dst)
 	out := slices.Grow(dst, xwingHeaderLen)[:start+xwingHeaderLen]
 	if !k.sender.Seal(out[start:], &s.hpke, bound, s.plain[:]) {
-		return dst, errLowOrder
+		return dst, errXWingLowOrder
 	}
 	return out, nil
 }
 
-func (k xwingSealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) bool {
-	return k.sender.SealMany(s, msgs)
+func (k xwingSealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) error {
+	if !k.sender.SealMany(s, msgs) {
+		return errXWingLowOrder
+	}
+	return nil
 }
+
+// errXWingLowOrder is errLowOrder for SuiteXWing.
+var errXWingLowOrder = errors.New("X25519 half of the public key is a point of low order")
 
 type xwingOpener struct {
 	recipient *hpke.XWingRecipient
