@@ -100,7 +100,7 @@ func TestRSAHeaderIsPlainOAEP(t *testing.T) {
 	key, sec := testRSA(), testSecrets(1)
 	record := mustRecord(t, key.Public(), sec)
 	label := append([]byte("ecoin/v1 header"), record[:12]...)
-	plain, err := rsa.DecryptOAEP(sha256.New(), nil, key.open.private().(*rsa.PrivateKey), record[12:], label)
+	plain, err := rsa.DecryptOAEP(sha256.New(), nil, key.open.(rsaOpener).key, record[12:], label)
 	if err != nil {
 		t.Fatal(err)
 	}

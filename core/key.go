@@ -26,8 +26,8 @@ type opener interface {
 	// openHeader sets s.plain to the content of header and reports whether it
 	// opened. header has the suite's length. After a failure s.plain is undefined.
 	openHeader(s *Scratch, bound, header []byte) bool
-	// private returns the key as crypto/x509 marshals it, or an *xwingSeed.
-	private() any
+	// marshalPKCS8 returns the key as ParsePrivateKey takes it. The caller owns it.
+	marshalPKCS8() ([]byte, error)
 }
 
 // A PublicKey is a bank's key, for sealing headers. It is safe for concurrent use.
@@ -160,13 +160,7 @@ func ParsePrivateKey(pkcs8 []byte) (*PrivateKey, error) {
 // MarshalPKCS8 returns the key as ParsePrivateKey takes it. The caller owns the
 // bytes and should clear them after use.
 func (k *PrivateKey) MarshalPKCS8() ([]byte, error) {
-	var der []byte
-	var err error
-	if seed, ok := k.open.private().(*xwingSeed); ok {
-		der, err = seed.marshalPKCS8()
-	} else {
-		der, err = x509.MarshalPKCS8PrivateKey(k.open.private())
-	}
+	der, err := k.open.marshalPKCS8()
 	if err != nil {
 		return nil, fmt.Errorf("core: marshal private key %v: %w", k.public.id, err)
 	}

@@ -96,7 +96,7 @@ func fieldPrime(add byte) []byte {
 
 func TestParsePublicKeyRefuses(t *testing.T) {
 	x, r := testX25519().Public().Bytes(), testRSA().Public().Bytes()
-	good := &testRSA().open.private().(*rsa.PrivateKey).PublicKey
+	good := &testRSA().open.(rsaOpener).key.PublicKey
 	spki := func(key any) []byte {
 		der, err := x509.MarshalPKIXPublicKey(key)
 		if err != nil {
@@ -179,7 +179,7 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pkcs1 := x509.MarshalPKCS1PrivateKey(testRSA().open.private().(*rsa.PrivateKey))
+	pkcs1 := x509.MarshalPKCS1PrivateKey(testRSA().open.(rsaOpener).key)
 	for _, c := range []struct {
 		name, want string
 		b          []byte

@@ -198,7 +198,7 @@ func TestHeaderOfWrongLength(t *testing.T) {
 func oaep(t *testing.T, bound, content []byte) []byte {
 	t.Helper()
 	label := append([]byte("ecoin/v1 header"), bound...)
-	key := &testRSA().open.private().(*rsa.PrivateKey).PublicKey
+	key := &testRSA().open.(rsaOpener).key.PublicKey
 	ct, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, key, content, label)
 	if err != nil {
 		t.Fatal(err)

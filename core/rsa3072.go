@@ -49,7 +49,7 @@ func (k rsaOpener) decrypt(ciphertext, label []byte) ([]byte, bool) {
 	return plain, err == nil
 }
 
-func (k rsaOpener) private() any { return k.key }
+func (k rsaOpener) marshalPKCS8() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k.key) }
 
 func parseRSAPublic(b []byte) (*PublicKey, error) {
 	key, err := x509.ParsePKIXPublicKey(b)

@@ -2,7 +2,6 @@ package core
 
 import (
 	"bytes"
-	"crypto/ecdh"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -221,7 +220,7 @@ func TestScratchBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private := key.open.private().(*ecdh.PrivateKey).Bytes()
+	private := key.open.(x25519Opener).priv.Bytes()
 	var s Scratch
 	memory := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
 	sec := testSecrets(1)

@@ -31,13 +31,13 @@ func newStd(t testing.TB, k *PrivateKey) std {
 	t.Helper()
 	var key hpke.PrivateKey
 	var err error
-	switch private := k.open.private().(type) {
-	case *ecdh.PrivateKey:
-		key, err = hpke.NewDHKEMPrivateKey(private)
-	case *xwingSeed:
-		key, err = xwingKEM.NewPrivateKey(private[:])
-	case *rsa.PrivateKey:
-		return &stdRSA{k.public.bound[:], private}
+	switch open := k.open.(type) {
+	case x25519Opener:
+		key, err = hpke.NewDHKEMPrivateKey(open.priv)
+	case xwingOpener:
+		key, err = xwingKEM.NewPrivateKey(open.seed[:])
+	case rsaOpener:
+		return &stdRSA{k.public.bound[:], open.key}
 	}
 	if err != nil {
 		t.Fatal(err)

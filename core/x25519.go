@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,7 +34,7 @@ func (k x25519Sealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) erro
 
 type x25519Opener struct {
 	recipient *hpke.Recipient
-	priv      *ecdh.PrivateKey
+	priv      *ecdh.PrivateKey // to be marshaled
 }
 
 func (k x25519Opener) openHeader(s *Scratch, bound, header []byte) bool {
@@ -44,7 +45,7 @@ func (k x25519Opener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
 	k.recipient.OpenMany(s, msgs)
 }
 
-func (k x25519Opener) private() any { return k.priv }
+func (k x25519Opener) marshalPKCS8() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k.priv) }
 
 // errLowOrder stands behind what could not be done. It cannot come from sealing: a
 // PublicKey is never of low order.

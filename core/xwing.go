@@ -38,7 +38,7 @@ var errXWingLowOrder = errors.New("X25519 half of the public key is a point of l
 
 type xwingOpener struct {
 	recipient *hpke.XWingRecipient
-	seed      *xwingSeed
+	seed      *xwingSeed // to be marshaled
 }
 
 func (k xwingOpener) openHeader(s *Scratch, bound, header []byte) bool {
@@ -49,7 +49,7 @@ func (k xwingOpener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
 	k.recipient.OpenMany(s, msgs)
 }
 
-func (k xwingOpener) private() any { return k.seed }
+func (k xwingOpener) marshalPKCS8() ([]byte, error) { return k.seed.marshalPKCS8() }
 
 // parseXWingPublic takes an ML-KEM-768 encapsulation key (FIPS 203) | an X25519 key.
 // Each half must be one that a private key can have.

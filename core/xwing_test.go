@@ -268,7 +268,7 @@ func TestXWingScratchBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := key.open.private().(*xwingSeed)[:]
+	seed := key.open.(xwingOpener).seed[:]
 	var s Scratch
 	memory := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
 	sec := testSecrets(1)
