@@ -9,7 +9,6 @@ package hpke
 
 import (
 	"crypto/rand"
-	"sync"
 
 	"ecoin/core/internal/hmac256"
 	"ecoin/core/internal/x25519"
@@ -36,18 +35,15 @@ func (s *Scratch) Wipe() { *s = Scratch{} }
 // A Sender seals for one public key. It does not change and is safe for concurrent
 // use.
 type Sender struct {
-	public   [32]byte
-	schedule schedule
-	deriver  deriver
-	table    func() *x25519.Table // made when the first batch comes
+	exchanger exchanger
+	schedule  schedule
+	deriver   deriver
 }
 
-// NewSender returns a sender for the public key, which it copies. info is at most
-// 100 bytes.
+// NewSender returns a sender for the public key, which it copies.
 func NewSender(public *[32]byte, info []byte) *Sender {
-	k := &Sender{public: *public, schedule: newSchedule(public, info)}
+	k := &Sender{exchanger: newExchanger(public), schedule: newSchedule(public, info)}
 	k.deriver = k.schedule.deriver()
-	k.table = sync.OnceValue(func() *x25519.Table { return x25519.NewTable(&k.public) })
 	return k
 }
 
@@ -62,11 +58,10 @@ func (k *Sender) Seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 // seal is Seal with the ephemeral key in s.
 func (k *Sender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 	defer s.Wipe()
-	if !x25519.Multiply(&s.dh, &s.ephemeral, &k.public) {
+	enc := (*[EncLen]byte)(dst)
+	if !k.exchanger.one(enc, &s.dh, &s.ephemeral) {
 		return false
 	}
-	enc := (*[EncLen]byte)(dst)
-	x25519.BaseMultiply(enc, &s.ephemeral)
 	k.schedule.run(s, enc)
 	s.aead.seal(dst[EncLen:], plaintext, aad)
 	return true
@@ -80,8 +75,7 @@ type Recipient struct {
 	deriver  deriver
 }
 
-// NewRecipient returns a recipient with the private key, which it copies. info is
-// at most 100 bytes.
+// NewRecipient returns a recipient with the private key, which it copies.
 func NewRecipient(private *[32]byte, info []byte) *Recipient {
 	var public [32]byte
 	x25519.BaseMultiply(&public, private)

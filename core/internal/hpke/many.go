@@ -1,9 +1,7 @@
 package hpke
 
 import (
-	"crypto/rand"
 	"sync"
-	"unsafe"
 
 	"ecoin/core/internal/chapoly"
 	"ecoin/core/internal/sha2"
@@ -69,7 +67,7 @@ func (k *Recipient) OpenMany(s *ManyScratch, msgs []Message) {
 func (k *Sender) SealMany(s *ManyScratch, msgs []Message) bool {
 	n := len(msgs)
 	defer s.wipe(n)
-	if !k.exchange(s, n) {
+	if !k.exchanger.many(s, n) {
 		return false
 	}
 	for i := range msgs {
@@ -77,30 +75,6 @@ func (k *Sender) SealMany(s *ManyScratch, msgs []Message) bool {
 	}
 	k.deriver.seal(s, msgs)
 	return true
-}
-
-// exchange makes n ephemeral keys: points and Diffie-Hellman results in s.enc and s.dh.
-// It reports false when the public key is a point of low order.
-func (k *Sender) exchange(s *ManyScratch, n int) bool {
-	s.randomPoints(n)
-	if table := k.table(); table != nil {
-		table.ExchangeMany(&s.x25519, s.enc[:n], s.dh[:n], s.points[:n])
-		return true
-	}
-	// A key on the twist, which no bank has, or of low order.
-	for i := range n {
-		x25519.BaseMultiply(&s.enc[i], &s.points[i])
-		if !x25519.Multiply(&s.dh[i], &s.points[i], &k.public) {
-			return false
-		}
-	}
-	return true
-}
-
-// randomPoints sets the first n of s.points to random bytes, in one call.
-func (s *ManyScratch) randomPoints(n int) {
-	all := (*[unsafe.Sizeof(s.points)]byte)(unsafe.Pointer(&s.points))
-	_, _ = rand.Read(all[:n*len(s.points[0])]) // never fails: crypto/rand ends the process instead
 }
 
 // A deriver is the part of a sender or recipient that goes from the results of its KEM

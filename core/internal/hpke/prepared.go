@@ -15,7 +15,7 @@ type Prepared struct {
 // point of low order.
 func (k *Sender) Prepare(s *ManyScratch, to []Prepared) bool {
 	defer s.wipe(len(to))
-	if !k.exchange(s, len(to)) {
+	if !k.exchanger.many(s, len(to)) {
 		return false
 	}
 	for start := 0; start < len(to); start += lanes {

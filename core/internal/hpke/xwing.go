@@ -14,15 +14,15 @@ const XWingEncLen = xwing.EncLen
 // An XWingSender is a Sender with KEM X-Wing, 0x647a. It does not change and is safe
 // for concurrent use.
 type XWingSender struct {
-	public   *xwing.PublicKey
-	x25519   *Sender // for its exchange alone, with the X25519 half
-	schedule keySchedule
-	deriver  deriver
+	public    *xwing.PublicKey
+	exchanger exchanger // with its X25519 half
+	schedule  keySchedule
+	deriver   deriver
 }
 
 // NewXWingSender returns a sender for the public key.
 func NewXWingSender(public *xwing.PublicKey, info []byte) *XWingSender {
-	k := &XWingSender{public: public, x25519: NewSender(public.X25519(), nil), schedule: newKeySchedule(xwingID, info)}
+	k := &XWingSender{public: public, exchanger: newExchanger(public.X25519()), schedule: newKeySchedule(xwingID, info)}
 	k.deriver = k.schedule.xwingDeriver()
 	return k
 }
@@ -48,11 +48,11 @@ func (k *XWingSender) Seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 // seal is Seal with the ephemeral X25519 key in s and the ML-KEM half done.
 func (k *XWingSender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 	defer s.Wipe()
-	x25519.BaseMultiply(xwing.EncX25519((*[XWingEncLen]byte)(dst)), &s.ephemeral)
-	if !x25519.Multiply(s.xwing.X25519(), &s.ephemeral, k.public.X25519()) {
+	enc := (*[XWingEncLen]byte)(dst)
+	if !k.exchanger.one(xwing.EncX25519(enc), s.xwing.X25519(), &s.ephemeral) {
 		return false
 	}
-	s.xwing.Combine(&s.dh, (*[XWingEncLen]byte)(dst), k.public.X25519())
+	s.xwing.Combine(&s.dh, enc, k.public.X25519())
 	k.schedule.runShared(s)
 	s.aead.seal(dst[XWingEncLen:], plaintext, aad)
 	return true
@@ -62,7 +62,7 @@ func (k *XWingSender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 func (k *XWingSender) SealMany(s *ManyScratch, msgs []Message) bool {
 	n := len(msgs)
 	defer s.wipe(n)
-	if !k.x25519.exchange(s, n) {
+	if !k.exchanger.many(s, n) {
 		return false
 	}
 	e := &s.one.xwing
