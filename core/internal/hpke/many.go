@@ -115,51 +115,53 @@ func (d *deriver) many(s *ManyScratch, start, end int) {
 	l.expand(&s.lanes, &s.keys)
 }
 
-func (d *deriver) open(s *ManyScratch, msgs []Message) {
-	for start := 0; start < len(msgs); start += lanes {
-		end := min(start+lanes, len(msgs))
-		group := msgs[start:end]
-		if len(group) < lanesFrom {
-			for i := range group {
-				m := &group[i]
-				d.one(s, start+i)
-				m.OK = s.one.aead.open(m.Plain[:], m.Sealed[d.encLen:], m.AAD[:])
-			}
-			s.one.Wipe()
-		} else {
+// each derives the keys of n messages and calls one for each message i, with its key in
+// s.one.aead, or many for up to sixteen messages, from start to end, with their keys in
+// s.keys: whichever is faster.
+func (d *deriver) each(s *ManyScratch, n int, one func(i int), many func(start, end int)) {
+	for start := 0; start < n; start += lanes {
+		end := min(start+lanes, n)
+		if end-start >= lanesFrom {
 			d.many(s, start, end)
-			s.point(d.encLen, group)
-			opened := chapoly.Open(&s.chapoly, &s.keys, &s.messages, len(group))
-			for i := range group {
-				group[i].OK = opened>>i&1 == 1
-			}
+			many(start, end)
+			continue
 		}
+		for i := start; i < end; i++ {
+			d.one(s, i)
+			one(i)
+		}
+	}
+	s.one.Wipe()
+}
+
+func (d *deriver) open(s *ManyScratch, msgs []Message) {
+	d.each(s, len(msgs), func(i int) {
+		m := &msgs[i]
+		m.OK = s.one.aead.open(m.Plain[:], m.Sealed[d.encLen:], m.AAD[:])
+	}, func(start, end int) {
+		group := msgs[start:end]
+		s.point(d.encLen, group)
+		opened := chapoly.Open(&s.chapoly, &s.keys, &s.messages, len(group))
 		for i := range group {
-			m := &group[i]
-			if m.OK = m.OK && s.ok[start+i]; !m.OK {
-				*m.Plain = [chapoly.PlaintextLen]byte{}
-			}
+			group[i].OK = opened>>i&1 == 1
+		}
+	})
+	for i := range msgs {
+		m := &msgs[i]
+		if m.OK = m.OK && s.ok[i]; !m.OK {
+			*m.Plain = [chapoly.PlaintextLen]byte{}
 		}
 	}
 }
 
 func (d *deriver) seal(s *ManyScratch, msgs []Message) {
-	for start := 0; start < len(msgs); start += lanes {
-		end := min(start+lanes, len(msgs))
-		group := msgs[start:end]
-		if len(group) < lanesFrom {
-			for i := range group {
-				m := &group[i]
-				d.one(s, start+i)
-				s.one.aead.seal(m.Sealed[d.encLen:], m.Plain[:], m.AAD[:])
-			}
-			s.one.Wipe()
-			continue
-		}
-		d.many(s, start, end)
-		s.point(d.encLen, group)
-		chapoly.Seal(&s.chapoly, &s.keys, &s.messages, len(group))
-	}
+	d.each(s, len(msgs), func(i int) {
+		m := &msgs[i]
+		s.one.aead.seal(m.Sealed[d.encLen:], m.Plain[:], m.AAD[:])
+	}, func(start, end int) {
+		s.point(d.encLen, msgs[start:end])
+		chapoly.Seal(&s.chapoly, &s.keys, &s.messages, end-start)
+	})
 }
 
 // point tells chapoly where the messages are.

@@ -18,16 +18,9 @@ func (k *Sender) Prepare(s *ManyScratch, to []Prepared) bool {
 	if !k.exchanger.many(s, len(to)) {
 		return false
 	}
-	for start := 0; start < len(to); start += lanes {
-		end := min(start+lanes, len(to))
-		if end-start < lanesFrom {
-			for i := start; i < end; i++ {
-				k.deriver.one(s, i)
-				to[i] = Prepared{s.enc[i], s.one.aead.key, s.one.aead.nonce}
-			}
-			continue
-		}
-		k.deriver.many(s, start, end)
+	k.deriver.each(s, len(to), func(i int) {
+		to[i] = Prepared{s.enc[i], s.one.aead.key, s.one.aead.nonce}
+	}, func(start, end int) {
 		for i := range to[start:end] {
 			p := &to[start+i]
 			p.enc = s.enc[start+i]
@@ -38,8 +31,7 @@ func (k *Sender) Prepare(s *ManyScratch, to []Prepared) bool {
 				binary.LittleEndian.PutUint32(p.nonce[4*w:], s.keys.Nonce[w][i])
 			}
 		}
-	}
-	s.one.Wipe()
+	})
 	return true
 }
 
