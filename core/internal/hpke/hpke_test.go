@@ -154,57 +154,62 @@ func FuzzAgainstStandardLibrary(f *testing.F) {
 		if len(private) != 32 {
 			return
 		}
-		sk, err := ecdh.X25519().NewPrivateKey(private)
+		std, err := hpke.DHKEM(ecdh.X25519()).NewPrivateKey(private)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stdKey, err := hpke.NewDHKEMPrivateKey(sk)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stdOpen := func(sealed []byte) ([]byte, error) {
-			r, err := hpke.NewRecipient(sealed[:EncLen], stdKey, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
-			if err != nil {
-				return nil, err
-			}
-			return r.Open(aad, sealed[EncLen:])
-		}
-		var s Scratch
-		recipient := NewRecipient((*[32]byte)(private), info)
-
-		ours := make([]byte, EncLen+len(pt)+TagLen)
-		if !NewSender((*[32]byte)(sk.PublicKey().Bytes()), info).Seal(ours, &s, aad, pt) {
-			t.Fatal("does not seal")
-		}
-		if got, err := stdOpen(ours); err != nil || !bytes.Equal(got, pt) {
-			t.Errorf("crypto/hpke opens ours to %x (%v), want %x", got, err, pt)
-		}
-
-		enc, sender, err := hpke.NewSender(stdKey.PublicKey(), hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ct, err := sender.Seal(aad, pt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		theirs := append(enc, ct...)
-		got := make([]byte, len(pt))
-		if !recipient.Open(got, &s, aad, theirs) || !bytes.Equal(got, pt) {
-			t.Errorf("what crypto/hpke seals opens to %x, want %x", got, pt)
-		}
-
-		// The top bit of enc changes the key through kem_context, not through the point.
-		theirs[int(at)%len(theirs)] ^= flip
-		want, err := stdOpen(theirs)
-		clear(got)
-		if ok := recipient.Open(got, &s, aad, theirs); ok != (err == nil) || ok && !bytes.Equal(got, want) {
-			t.Errorf("changed by %#x at %d: opens %v, crypto/hpke says %v", flip, at, ok, err)
-		} else if !ok && !bytes.Equal(got, make([]byte, len(got))) {
-			t.Error("a failed Open leaves something in dst")
-		}
-		if s != (Scratch{}) {
-			t.Error("the scratch is not clear")
-		}
+		sender, recipient := NewSender((*[32]byte)(std.PublicKey().Bytes()), info), NewRecipient((*[32]byte)(private), info)
+		againstStandardLibrary(t, std, sender, recipient, EncLen, info, aad, pt, at, flip)
 	})
+}
+
+// againstStandardLibrary takes one key in both libraries. What crypto/hpke seals is
+// changed by flip at byte at, once it was opened as it is.
+func againstStandardLibrary(t *testing.T, std hpke.PrivateKey, sender manySender, recipient manyRecipient, encLen int,
+	info, aad, pt []byte, at uint16, flip byte,
+) {
+	kdf, aeadID := hpke.HKDFSHA256(), hpke.ChaCha20Poly1305()
+	stdOpen := func(sealed []byte) ([]byte, error) {
+		r, err := hpke.NewRecipient(sealed[:encLen], std, kdf, aeadID, info)
+		if err != nil {
+			return nil, err
+		}
+		return r.Open(aad, sealed[encLen:])
+	}
+	var s Scratch
+	ours := make([]byte, encLen+len(pt)+TagLen)
+	if !sender.Seal(ours, &s, aad, pt) {
+		t.Fatal("does not seal")
+	}
+	if got, err := stdOpen(ours); err != nil || !bytes.Equal(got, pt) {
+		t.Errorf("crypto/hpke opens ours to %x (%v), want %x", got, err, pt)
+	}
+
+	enc, stdSender, err := hpke.NewSender(std.PublicKey(), kdf, aeadID, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ct, err := stdSender.Seal(aad, pt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := append(enc, ct...)
+	got := make([]byte, len(pt))
+	if !recipient.Open(got, &s, aad, theirs) || !bytes.Equal(got, pt) {
+		t.Errorf("what crypto/hpke seals opens to %x, want %x", got, pt)
+	}
+
+	// The top bit of an X25519 point changes the key through what is hashed, not through
+	// the point.
+	theirs[int(at)%len(theirs)] ^= flip
+	want, err := stdOpen(theirs)
+	clear(got)
+	if ok := recipient.Open(got, &s, aad, theirs); ok != (err == nil) || ok && !bytes.Equal(got, want) {
+		t.Errorf("changed by %#x at %d: opens %v, crypto/hpke says %v", flip, at, ok, err)
+	} else if !ok && !bytes.Equal(got, make([]byte, len(got))) {
+		t.Error("a failed Open leaves something in dst")
+	}
+	if s != (Scratch{}) {
+		t.Error("the scratch is not clear")
+	}
 }
