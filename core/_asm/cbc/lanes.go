@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // encryptLanes is CBC encryption of several messages: what one of them waits for, the
@@ -18,7 +20,7 @@ func encryptLanes(name string, width, lanes int) {
 		fmt.Sprintf("%s encrypts n blocks, at least one, in each of the first %d lanes. chain is the IVs", name, lanes),
 		"and then the last blocks of ciphertext.",
 	)
-	k, chain, dst, src, n := pointer("k"), pointer("chain"), pointer("dst"), pointer("src"), pointer("n")
+	k, chain, dst, src, n := registers.Pointer("k"), registers.Pointer("chain"), registers.Pointer("dst"), registers.Pointer("src"), registers.Pointer("n")
 	offset := GP64() // from each pointer
 	XORQ(offset, offset)
 	count := lanes / width

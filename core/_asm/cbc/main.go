@@ -7,6 +7,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 const (
@@ -42,12 +44,7 @@ var vectors = map[int][]vector{
 		reg.X0, reg.X1, reg.X2, reg.X3, reg.X4, reg.X5, reg.X6, reg.X7,
 		reg.X8, reg.X9, reg.X10, reg.X11, reg.X12, reg.X13, reg.X14, reg.X15,
 	},
-	wide: {
-		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
-		reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
-		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
-		reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
-	},
+	wide: registers.Z[:],
 }
 
 // xor and move are VPXOR and VMOVDQU, which have other names on 512 bits.
@@ -67,9 +64,6 @@ func move(width int, from, to Op) {
 	}
 }
 
-// pointer loads the argument name.
-func pointer(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
-
 // block returns block i of an array or a message; round keys are an array of blocks.
 func block(p reg.Register, i int) Mem { return Mem{Base: p, Disp: i * blockSize} }
 
@@ -84,9 +78,5 @@ func forget(width int, used ...vector) {
 		RET()
 		return
 	}
-	for _, z := range vectors[wide][16:] {
-		VPXORD(z, z, z)
-	}
-	VZEROALL() // the first sixteen
-	RET()
+	registers.Forget()
 }

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // encrypt is CBC encryption (SP 800-38A section 6.2) of one message. A block waits for
@@ -14,10 +16,10 @@ func encrypt() {
 	TEXT("encryptAESNI", NOSPLIT, "func(enc *[15][16]byte, dst, src *byte, n int, iv *[16]byte)")
 	Pragma("noescape")
 	Doc("encryptAESNI encrypts n blocks, at least one.")
-	enc, dst, src, n := pointer("enc"), pointer("dst"), pointer("src"), pointer("n")
+	enc, dst, src, n := registers.Pointer("enc"), registers.Pointer("dst"), registers.Pointer("src"), registers.Pointer("n")
 	x := vectors[narrow]
 	state, p, keys := x[0], x[15], x[1:15] // of the rounds 0 to 13
-	VMOVDQU(block(pointer("iv"), 0), state)
+	VMOVDQU(block(registers.Pointer("iv"), 0), state)
 	loadKeys(enc, keys)
 
 	Label("block")
@@ -36,7 +38,7 @@ func mac() {
 	TEXT("macAESNI", NOSPLIT, "func(enc *[15][16]byte, dst *[16]byte, src *byte, n int)")
 	Pragma("noescape")
 	Doc("macAESNI writes the last block of the encryption of n blocks, at least one, with an IV of zeros.")
-	enc, dst, src, n := pointer("enc"), pointer("dst"), pointer("src"), pointer("n")
+	enc, dst, src, n := registers.Pointer("enc"), registers.Pointer("dst"), registers.Pointer("src"), registers.Pointer("n")
 	x := vectors[narrow]
 	state, p, keys := x[0], x[15], x[1:15]
 	VPXOR(state, state, state)
@@ -75,8 +77,8 @@ func decrypt() {
 	TEXT("decryptAESNI", NOSPLIT, "func(dec *[15][16]byte, dst, src *byte, n int, iv *[16]byte)")
 	Pragma("noescape")
 	Doc("decryptAESNI decrypts n blocks, at least one. dst may be src.")
-	dec, dst, src, n := pointer("dec"), pointer("dst"), pointer("src"), pointer("n")
-	VMOVDQU(block(pointer("iv"), 0), previous)
+	dec, dst, src, n := registers.Pointer("dec"), registers.Pointer("dst"), registers.Pointer("src"), registers.Pointer("n")
+	VMOVDQU(block(registers.Pointer("iv"), 0), previous)
 	CMPQ(n, U8(most))
 	JB(LabelRef("rest"))
 

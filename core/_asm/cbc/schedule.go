@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // constants of the key schedule, each four times over for 512 bits.
@@ -83,7 +85,7 @@ func expandOne(c constants) {
 	TEXT("expandAESNI", NOSPLIT, "func(enc, dec *[15][16]byte, key *[32]byte)")
 	Pragma("noescape")
 	Doc("expandAESNI sets enc to the round keys of key, and dec to those of the equivalent inverse cipher.")
-	enc, dec, key := pointer("enc"), pointer("dec"), pointer("key")
+	enc, dec, key := registers.Pointer("enc"), registers.Pointer("dec"), registers.Pointer("key")
 	x, zero, inverse := newChain(vectors[narrow]), reg.X4, reg.X5
 	VPXOR(zero, zero, zero)
 	VMOVDQU(block(key, 0), x.even)
@@ -106,7 +108,7 @@ func expandLane(c constants) {
 	TEXT("expandLaneAESNI", NOSPLIT, "func(k *[16]byte, key *[32]byte)")
 	Pragma("noescape")
 	Doc("expandLaneAESNI writes the round keys of key, for encryption, to k and each 256 bytes further on.")
-	k, key := pointer("k"), pointer("key")
+	k, key := registers.Pointer("k"), registers.Pointer("key")
 	x, zero := newChain(vectors[narrow]), reg.X4
 	VPXOR(zero, zero, zero)
 	VMOVDQU(block(key, 0), x.even)
@@ -123,7 +125,7 @@ func expandLanes(c constants, name string, width, lanes, together int) {
 	TEXT(name, NOSPLIT, "func(k *[15][16][16]byte, key *[16]*[32]byte)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s expands the keys of the first %d lanes.", name, lanes))
-	k, key := pointer("k"), pointer("key")
+	k, key := registers.Pointer("k"), registers.Pointer("key")
 	v := vectors[width]
 	// Sixteen registers are enough for four chains if their u is shared.
 	var chains []chain

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // The registers of decryptWide.
@@ -24,8 +26,8 @@ func decryptWide() {
 	TEXT("decryptVAES", NOSPLIT, "func(dec *[15][16]byte, dst, src *byte, n int, iv *[16]byte)")
 	Pragma("noescape")
 	Doc("decryptVAES decrypts n blocks, at least one. dst may be src.")
-	dec, dst, src, n := pointer("dec"), pointer("dst"), pointer("src"), pointer("n")
-	VBROADCASTI32X4(block(pointer("iv"), 0), lastText)
+	dec, dst, src, n := registers.Pointer("dec"), registers.Pointer("dst"), registers.Pointer("src"), registers.Pointer("n")
+	VBROADCASTI32X4(block(registers.Pointer("iv"), 0), lastText)
 	for r, k := range wideKeys {
 		VBROADCASTI32X4(block(dec, r), k)
 	}

@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // streams makes blocks 0 and 1 of sixteen key streams at once (RFC 8439 section
@@ -15,8 +17,8 @@ func streams() {
 		"streams sets polyKey to the first half of block 0 of each lane's ChaCha20 stream,",
 		"word-major, and the first 48 bytes of each row of stream to those of block 1.",
 	)
-	polyKey, stream := pointer("polyKey"), pointer("stream")
-	key, nonce := pointer("key"), pointer("nonce")
+	polyKey, stream := registers.Pointer("polyKey"), registers.Pointer("stream")
+	key, nonce := registers.Pointer("key"), registers.Pointer("nonce")
 
 	// The state: four constants, eight words of the key, the counter, the nonce.
 	sigma := GLOBL("sigma", RODATA|NOPTR)
@@ -77,7 +79,7 @@ func streams() {
 	wordsToRows([12]reg.VecVirtual(state[1][:12]), state[0], func(lane int, row reg.VecVirtual) {
 		VMOVDQU64(row, at(stream, lane))
 	})
-	forget()
+	registers.Forget()
 }
 
 // round emits four quarter rounds of each state (RFC 8439 section 2.1), side by side

@@ -35,9 +35,6 @@ func main() {
 // twos: half 0 has 0, 1, 4, 5, 8, 9, 12, 13, half 1 has the rest.
 func lane(half, i int) int { return i/2*4 + i%2 + 2*half }
 
-// pointer loads the argument name.
-func pointer(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
-
 // at returns the n-th 64 bytes of an array.
 func at(array reg.GPVirtual, n int) Mem { return Mem{Base: array, Disp: n * register} }
 
@@ -60,17 +57,4 @@ func each(v uint64) reg.VecVirtual {
 	MOVQ(U64(v), g)
 	VPBROADCASTQ(g, z)
 	return z
-}
-
-// forget clears the vector registers, which held keys, and ends the routine.
-func forget() {
-	VPXOR(reg.X0, reg.X0, reg.X0)
-	for _, x := range []reg.VecPhysical{
-		reg.X16, reg.X17, reg.X18, reg.X19, reg.X20, reg.X21, reg.X22, reg.X23,
-		reg.X24, reg.X25, reg.X26, reg.X27, reg.X28, reg.X29, reg.X30, reg.X31,
-	} {
-		VMOVDQA64(reg.X0, x)
-	}
-	VZEROALL() // the first sixteen, in full width
-	RET()
 }

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // A limb is a 64-bit number in each of eight lanes, and a bound that none passes.
@@ -87,8 +89,8 @@ func tags() {
 		"tags sets tags to the Poly1305 of blocks under polyKey, in every lane. factors is",
 		"memory to work in.",
 	)
-	result, factors := pointer("tags"), pointer("factors")
-	polyKey, message := pointer("polyKey"), pointer("blocks")
+	result, factors := registers.Pointer("tags"), registers.Pointer("factors")
+	polyKey, message := registers.Pointer("polyKey"), registers.Pointer("blocks")
 
 	mask := below(radix, each(1<<radix-1))
 	top := limb{each(1 << 24), pow2(24)} // 2^128, in limb 4
@@ -171,7 +173,7 @@ func tags() {
 		VMOVDQU64(low, column(result, lo, half))
 		VMOVDQU64(high, column(result, hi, half))
 	})
-	forget()
+	registers.Forget()
 }
 
 // carry moves what limb i has above 2^26 to the next one.

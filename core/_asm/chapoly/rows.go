@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // openBlocks turns sealed messages into columns.
@@ -11,8 +13,8 @@ func openBlocks() {
 	rowsText("openBlocks", "func(blocks *[5][2][2][8]uint64, want *[2][2][8]uint64, aad *[16]*[12]byte, sealed *[16]*[64]byte)",
 		"openBlocks sets blocks to what the MAC of each message covers, and want to the tag",
 		"that it came with.")
-	covered, want := pointer("blocks"), pointer("want")
-	aad, sealed := pointer("aad"), pointer("sealed")
+	covered, want := registers.Pointer("blocks"), registers.Pointer("want")
+	aad, sealed := registers.Pointer("aad"), registers.Pointer("sealed")
 	plainBlocks(covered, aad)
 	both(func(half int) {
 		var rows [8]reg.VecVirtual
@@ -37,8 +39,8 @@ func openRows() {
 		"openRows compares tags with want, sets each plaintext to its ciphertext XOR stream",
 		"or, where the tags differ, to zeros, and returns one bit for each lane whose tag is",
 		"right. right is memory to work in.")
-	plain, sealed, stream := pointer("plain"), pointer("sealed"), pointer("stream")
-	tags, want, masks := pointer("tags"), pointer("want"), pointer("right")
+	plain, sealed, stream := registers.Pointer("plain"), registers.Pointer("sealed"), registers.Pointer("stream")
+	tags, want, masks := registers.Pointer("tags"), registers.Pointer("want"), registers.Pointer("right")
 	result := GP32()
 	both(func(half int) {
 		var differ [2]reg.VecVirtual
@@ -80,7 +82,7 @@ func openRows() {
 			VMOVDQU64(z, first48, message(plain, lane))
 		}
 	})
-	forget()
+	registers.Forget()
 }
 
 // sealRows encrypts.
@@ -88,8 +90,8 @@ func sealRows() {
 	rowsText("sealRows", "func(sealed *[16]*[64]byte, blocks *[5][2][2][8]uint64, aad *[16]*[12]byte, plain *[16]*[48]byte, stream *[16][64]byte)",
 		"sealRows sets the first 48 bytes of each sealed message to its plaintext XOR",
 		"stream, and blocks to what its MAC covers.")
-	sealed, covered := pointer("sealed"), pointer("blocks")
-	aad, plain, stream := pointer("aad"), pointer("plain"), pointer("stream")
+	sealed, covered := registers.Pointer("sealed"), registers.Pointer("blocks")
+	aad, plain, stream := registers.Pointer("aad"), registers.Pointer("plain"), registers.Pointer("stream")
 	plainBlocks(covered, aad)
 	first48 := first48()
 	both(func(half int) {
@@ -108,14 +110,14 @@ func sealRows() {
 			}
 		}
 	})
-	forget()
+	registers.Forget()
 }
 
 // sealTags turns tags back into rows.
 func sealTags() {
 	rowsText("sealTags", "func(sealed *[16]*[64]byte, tags *[2][2][8]uint64)",
 		"sealTags sets the last 16 bytes of each sealed message to its tag.")
-	sealed, tags := pointer("sealed"), pointer("tags")
+	sealed, tags := registers.Pointer("sealed"), registers.Pointer("tags")
 	both(func(half int) {
 		low, high := load(column(tags, lo, half)), load(column(tags, hi, half))
 		even, odd := ZMM(), ZMM()

@@ -4,19 +4,14 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // A word is one word of SHA-256 in sixteen lanes. The registers are assigned here:
 // 16 words of the message and 8 of the state leave 8 to work with, which avo would
 // not find on its own.
 type word = reg.VecPhysical
-
-var registers = [32]word{
-	reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
-	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
-	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
-	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
-}
 
 // A pool is the registers that hold nothing.
 type pool []word
@@ -36,11 +31,11 @@ func blockLanes(k, swap Mem) {
 	TEXT("blockLanesAVX512", NOSPLIT, "func(st *[8][16]uint32, p *[16]*byte, n int)")
 	Pragma("noescape")
 	Doc("blockLanesAVX512 compresses n blocks, at least one, from each pointer into its lane of st.")
-	st, p, n := pointer("st"), pointer("p"), pointer("n")
+	st, p, n := registers.Pointer("st"), registers.Pointer("p"), registers.Pointer("n")
 	offset := GP64() // from each pointer
 	XORQ(offset, offset)
 	state := loadState(st)
-	free := pool(registers[len(state):])
+	free := pool(registers.Z[len(state):])
 
 	Label("block")
 	w := transposed(&free, p, offset, swap)
@@ -48,27 +43,27 @@ func blockLanes(k, swap Mem) {
 	ADDQ(U8(blockSize), offset)
 	DECQ(n)
 	JNZ(LabelRef("block"))
-	forget()
+	registers.Forget()
 }
 
 func blockWords(k Mem) {
 	TEXT("blockWordsAVX512", NOSPLIT, "func(st *[8][16]uint32, w *[16][16]uint32)")
 	Pragma("noescape")
 	Doc("blockWordsAVX512 compresses one block, w[word][lane], into st.")
-	st, words := pointer("st"), pointer("w")
+	st, words := registers.Pointer("st"), registers.Pointer("w")
 	state := loadState(st)
-	free := pool(registers[len(state):])
+	free := pool(registers.Z[len(state):])
 	var w [wordCount]word
 	for t := range w {
 		w[t] = free.take()
 		VMOVDQU32(row(words, t), w[t])
 	}
 	compress(k, st, state, w, free)
-	forget()
+	registers.Forget()
 }
 
 func loadState(st reg.Register) (state [8]word) {
-	copy(state[:], registers[:])
+	copy(state[:], registers.Z[:])
 	for i, z := range state {
 		VMOVDQU32(row(st, i), z)
 	}
@@ -161,14 +156,4 @@ func xor3(x, s, t, u word, f, g, h move) {
 	g(x, t)
 	h(x, u)
 	ternary(odd3, u, t, s)
-}
-
-// forget clears the vector registers, which held secrets, and ends the routine.
-func forget() {
-	VPXOR(reg.X0, reg.X0, reg.X0)
-	for _, z := range registers[16:] {
-		VMOVDQA64(reg.X0, z.AsX())
-	}
-	VZEROALL() // the first sixteen, in full width
-	RET()
 }

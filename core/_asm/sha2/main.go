@@ -8,7 +8,6 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 const (
@@ -67,6 +66,3 @@ func byteSwap() Mem {
 	}
 	return swap
 }
-
-// pointer loads the argument name.
-func pointer(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }

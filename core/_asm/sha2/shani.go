@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 // blockSHANI keeps the state as the instructions want it: words A, B, E, F in one
@@ -13,7 +15,7 @@ func blockSHANI(k, swap Mem) {
 	TEXT("blockSHANI", NOSPLIT, "func(st *[8]uint32, p []byte)")
 	Pragma("noescape")
 	Doc("blockSHANI compresses the blocks of p into st; len(p) is a multiple of 64.")
-	st := pointer("st")
+	st := registers.Pointer("st")
 	p, end := Load(Param("p").Base(), GP64()), Load(Param("p").Len(), GP64())
 	ADDQ(p, end)
 

@@ -4,14 +4,9 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
-)
 
-var zmm = []reg.VecPhysical{
-	reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
-	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
-	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
-	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
-}
+	"ecoin/core/_asm/registers"
+)
 
 // A writer turns the operations of one field's routines into instructions.
 type writer struct {
@@ -34,7 +29,7 @@ func (w *writer) mem(s *slot) Mem {
 func (w *writer) pin(k *constReg) reg.VecPhysical {
 	w.limit--
 	w.pinned[k.id] = w.limit
-	return zmm[w.limit]
+	return registers.Z[w.limit]
 }
 
 // start loads the pointer parameters, which are the bases of the spaces, and the
@@ -44,7 +39,7 @@ func (w *writer) start(pointers ...string) {
 	for _, name := range pointers {
 		w.base[name] = Load(Param(name), GP64())
 	}
-	w.pinned, w.limit = map[int]int{}, len(zmm)
+	w.pinned, w.limit = map[int]int{}, len(registers.Z)
 	for _, k := range w.f.constants().registers {
 		t := GP64()
 		MOVQ(U64(k.word), t)
@@ -71,11 +66,11 @@ func (w *writer) writeRegion(ops []*op) {
 	for _, o := range ops {
 		var src []Op
 		for _, s := range o.srcs {
-			src = append(src, zmm[regs[s.id]])
+			src = append(src, registers.Z[regs[s.id]])
 		}
 		var dst reg.VecPhysical
 		if o.dst != nil {
-			dst = zmm[regs[o.dst.id]]
+			dst = registers.Z[regs[o.dst.id]]
 		}
 		if o.mem != nil && o.code != opStore {
 			src = append(src, w.mem(o.mem))

@@ -11,6 +11,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"ecoin/core/_asm/registers"
 )
 
 func main() {
@@ -69,8 +71,7 @@ func writeLadder(w *writer, name string) {
 		JNZ(LabelRef(name + "Step"))
 		w.write(l.finish())
 	})
-	VZEROUPPER()
-	RET()
+	registers.Forget()
 }
 
 func writeMultiply(w *writer, name string) {
@@ -95,8 +96,7 @@ func writeMultiply(w *writer, name string) {
 		b.storeAll(dst.number("dst").declarePacked(mask48), w.f.pack(b, w.f.reduce(b, w.f.mul(b, x, y))))
 		w.write(b.ops)
 	})
-	VZEROUPPER()
-	RET()
+	registers.Forget()
 }
 
 func writeComb(w *writer, name string) {
@@ -118,7 +118,7 @@ func writeComb(w *writer, name string) {
 	MOVQ(U64(51), n)
 	w.mask[negative] = reg.K1
 	at := w.pin(index)
-	sixteen, fifteen := zmm[0], zmm[1] // free between the regions
+	sixteen, fifteen := registers.Z[0], registers.Z[1] // free between the regions
 	w.inRounding(func() {
 		w.write(p.begin(), q.begin())
 		Label(name + "Digit")
@@ -139,6 +139,5 @@ func writeComb(w *writer, name string) {
 		JNZ(LabelRef(name + "Digit"))
 		w.write(p.result(), q.result())
 	})
-	VZEROUPPER()
-	RET()
+	registers.Forget()
 }

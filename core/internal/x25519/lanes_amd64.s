@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func ladder8IFMA(point *[3][5][8]uint64, work *[30][5][8]uint64, swaps *[255]uint8)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VL
 TEXT ·ladder8IFMA(SB), NOSPLIT, $0-24
 	MOVQ         point+0(FP), AX
 	MOVQ         work+8(FP), CX
@@ -1143,11 +1143,28 @@ ladder8IFMAStep:
 	VMOVDQU64    Z4, 832(AX)
 	VMOVDQU64    Z7, 576(AX)
 	VMOVDQU64    Z6, 896(AX)
-	VZEROUPPER
+	VPXOR        X0, X0, X0
+	VMOVDQA64    X0, X16
+	VMOVDQA64    X0, X17
+	VMOVDQA64    X0, X18
+	VMOVDQA64    X0, X19
+	VMOVDQA64    X0, X20
+	VMOVDQA64    X0, X21
+	VMOVDQA64    X0, X22
+	VMOVDQA64    X0, X23
+	VMOVDQA64    X0, X24
+	VMOVDQA64    X0, X25
+	VMOVDQA64    X0, X26
+	VMOVDQA64    X0, X27
+	VMOVDQA64    X0, X28
+	VMOVDQA64    X0, X29
+	VMOVDQA64    X0, X30
+	VMOVDQA64    X0, X31
+	VZEROALL
 	RET
 
 // func multiply8IFMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[30][5][8]uint64)
-// Requires: AVX, AVX512F, AVX512IFMA
+// Requires: AVX, AVX512F, AVX512IFMA, AVX512VL
 TEXT ·multiply8IFMA(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1305,11 +1322,28 @@ TEXT ·multiply8IFMA(SB), NOSPLIT, $0-32
 	VMOVDQU64    Z1, 128(AX)
 	VMOVDQU64    Z2, 192(AX)
 	VMOVDQU64    Z3, 256(AX)
-	VZEROUPPER
+	VPXOR        X0, X0, X0
+	VMOVDQA64    X0, X16
+	VMOVDQA64    X0, X17
+	VMOVDQA64    X0, X18
+	VMOVDQA64    X0, X19
+	VMOVDQA64    X0, X20
+	VMOVDQA64    X0, X21
+	VMOVDQA64    X0, X22
+	VMOVDQA64    X0, X23
+	VMOVDQA64    X0, X24
+	VMOVDQA64    X0, X25
+	VMOVDQA64    X0, X26
+	VMOVDQA64    X0, X27
+	VMOVDQA64    X0, X28
+	VMOVDQA64    X0, X29
+	VMOVDQA64    X0, X30
+	VMOVDQA64    X0, X31
+	VZEROALL
 	RET
 
 // func comb8IFMA(points *[4][5][8]uint64, work *[30][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)
-// Requires: AVX, AVX512F, AVX512IFMA
+// Requires: AVX, AVX512F, AVX512IFMA, AVX512VL
 TEXT ·comb8IFMA(SB), NOSPLIT, $0-40
 	MOVQ         points+0(FP), AX
 	MOVQ         work+8(FP), CX
@@ -3309,7 +3343,24 @@ comb8IFMADigit:
 	VMOVDQU64    Z5, 1152(AX)
 	VMOVDQU64    Z6, 896(AX)
 	VMOVDQU64    Z8, 1216(AX)
-	VZEROUPPER
+	VPXOR        X0, X0, X0
+	VMOVDQA64    X0, X16
+	VMOVDQA64    X0, X17
+	VMOVDQA64    X0, X18
+	VMOVDQA64    X0, X19
+	VMOVDQA64    X0, X20
+	VMOVDQA64    X0, X21
+	VMOVDQA64    X0, X22
+	VMOVDQA64    X0, X23
+	VMOVDQA64    X0, X24
+	VMOVDQA64    X0, X25
+	VMOVDQA64    X0, X26
+	VMOVDQA64    X0, X27
+	VMOVDQA64    X0, X28
+	VMOVDQA64    X0, X29
+	VMOVDQA64    X0, X30
+	VMOVDQA64    X0, X31
+	VZEROALL
 	RET
 
 DATA wordsIFMA<>+0(SB)/8, $0x07fffffffffed000
@@ -3322,7 +3373,7 @@ DATA wordsIFMA<>+48(SB)/8, $0x0000000000000001
 GLOBL wordsIFMA<>(SB), RODATA|NOPTR, $56
 
 // func ladder8FMA(point *[3][5][8]uint64, work *[30][5][8]uint64, swaps *[255]uint8)
-// Requires: AVX, AVX512DQ, AVX512F, SSE
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE
 TEXT ·ladder8FMA(SB), NOSPLIT, $8-24
 	MOVQ         point+0(FP), AX
 	MOVQ         work+8(FP), CX
@@ -5544,11 +5595,28 @@ ladder8FMAStep:
 	VMOVDQU64        Z6, 832(AX)
 	VMOVDQU64        Z2, 896(AX)
 	LDMXCSR          (SP)
-	VZEROUPPER
+	VPXOR            X0, X0, X0
+	VMOVDQA64        X0, X16
+	VMOVDQA64        X0, X17
+	VMOVDQA64        X0, X18
+	VMOVDQA64        X0, X19
+	VMOVDQA64        X0, X20
+	VMOVDQA64        X0, X21
+	VMOVDQA64        X0, X22
+	VMOVDQA64        X0, X23
+	VMOVDQA64        X0, X24
+	VMOVDQA64        X0, X25
+	VMOVDQA64        X0, X26
+	VMOVDQA64        X0, X27
+	VMOVDQA64        X0, X28
+	VMOVDQA64        X0, X29
+	VMOVDQA64        X0, X30
+	VMOVDQA64        X0, X31
+	VZEROALL
 	RET
 
 // func multiply8FMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[30][5][8]uint64)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F, AVX512VL, SSE
 TEXT ·multiply8FMA(SB), NOSPLIT, $8-32
 	MOVQ          dst+0(FP), AX
 	MOVQ          x+8(FP), CX
@@ -5916,11 +5984,28 @@ TEXT ·multiply8FMA(SB), NOSPLIT, $8-32
 	VMOVDQU64     Z2, 192(AX)
 	VMOVDQU64     Z0, 256(AX)
 	LDMXCSR       (SP)
-	VZEROUPPER
+	VPXOR         X0, X0, X0
+	VMOVDQA64     X0, X16
+	VMOVDQA64     X0, X17
+	VMOVDQA64     X0, X18
+	VMOVDQA64     X0, X19
+	VMOVDQA64     X0, X20
+	VMOVDQA64     X0, X21
+	VMOVDQA64     X0, X22
+	VMOVDQA64     X0, X23
+	VMOVDQA64     X0, X24
+	VMOVDQA64     X0, X25
+	VMOVDQA64     X0, X26
+	VMOVDQA64     X0, X27
+	VMOVDQA64     X0, X28
+	VMOVDQA64     X0, X29
+	VMOVDQA64     X0, X30
+	VMOVDQA64     X0, X31
+	VZEROALL
 	RET
 
 // func comb8FMA(points *[4][5][8]uint64, work *[30][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)
-// Requires: AVX, AVX512F, SSE
+// Requires: AVX, AVX512F, AVX512VL, SSE
 TEXT ·comb8FMA(SB), NOSPLIT, $8-40
 	MOVQ          points+0(FP), AX
 	MOVQ          work+8(FP), CX
@@ -9927,7 +10012,24 @@ comb8FMADigit:
 	VMOVDQU64     Z6, 1152(AX)
 	VMOVDQU64     Z2, 1216(AX)
 	LDMXCSR       (SP)
-	VZEROUPPER
+	VPXOR         X0, X0, X0
+	VMOVDQA64     X0, X16
+	VMOVDQA64     X0, X17
+	VMOVDQA64     X0, X18
+	VMOVDQA64     X0, X19
+	VMOVDQA64     X0, X20
+	VMOVDQA64     X0, X21
+	VMOVDQA64     X0, X22
+	VMOVDQA64     X0, X23
+	VMOVDQA64     X0, X24
+	VMOVDQA64     X0, X25
+	VMOVDQA64     X0, X26
+	VMOVDQA64     X0, X27
+	VMOVDQA64     X0, X28
+	VMOVDQA64     X0, X29
+	VMOVDQA64     X0, X30
+	VMOVDQA64     X0, X31
+	VZEROALL
 	RET
 
 DATA wordsFMA<>+0(SB)/8, $0x0fffffffffffda00
