@@ -66,12 +66,15 @@ func (b *payloadBatch) computeTags(n int, authenticated func(i int) []byte) {
 // reqs[i].Open appends under secs[i], and sets ok[i]; where that is an error ok[i] is
 // false and dst[i] as it was. A request that does not open changes nothing for the
 // others. The four must have one length, else OpenRequests panics. No message may
-// overlap the spare capacity of any dst[i].
+// overlap the spare capacity of any dst[i], and those may not overlap each other; it is
+// noticed, and a panic, only for a message and its own dst[i], and before any is opened.
 func OpenRequests(dst [][]byte, s *Scratch, reqs []Request, secs []Secrets, ok []bool) {
 	checkBatch("OpenRequests", len(reqs), len(dst), len(secs), len(ok))
+	for i := range reqs {
+		mustNotOverlap("the request", dst[i], reqs[i].msg)
+	}
 	openPayloads(s, len(reqs), func(i int) (payload, bool) {
 		r := &reqs[i]
-		mustNotOverlap("the request", dst[i], r.msg)
 		if r.msg == nil {
 			return payload{}, false
 		}
@@ -83,8 +86,10 @@ func OpenRequests(dst [][]byte, s *Scratch, reqs []Request, secs []Secrets, ok [
 // key, as OpenReply opens one; dst and ok as in [OpenRequests].
 func OpenReplies(dst [][]byte, s *Scratch, key *PublicKey, secs []Secrets, msgs [][]byte, ok []bool) {
 	checkBatch("OpenReplies", len(msgs), len(dst), len(secs), len(ok))
-	openPayloads(s, len(msgs), func(i int) (payload, bool) {
+	for i := range msgs {
 		mustNotOverlap("msg", dst[i], msgs[i])
+	}
+	openPayloads(s, len(msgs), func(i int) (payload, bool) {
 		if !key.framesReply(msgs[i]) {
 			return payload{}, false
 		}
@@ -104,7 +109,8 @@ type payload struct {
 }
 
 // openPayloads opens the messages that at returns, which are well framed where at says
-// so. All tags of a chunk are checked before any of it is decrypted.
+// so. The tags of a chunk are made together, of the messages as they came; then each
+// message whose tag is right is decrypted.
 func openPayloads(s *Scratch, n int, at func(i int) (payload, bool), dst [][]byte, ok []bool) {
 	b := s.payloadBatch()
 	clear(ok)
@@ -137,8 +143,8 @@ func openPayloads(s *Scratch, n int, at func(i int) (payload, bool), dst [][]byt
 // AppendRequests appends a batch of requests: for each i it appends to dst[i] what
 // AppendRequest makes of records[i], secs[i] and plaintexts[i]. The first that is
 // refused ends it with that error, and all of dst are as they were. The four must have
-// one length, else AppendRequests panics. No input may overlap the spare capacity of any
-// dst[i], and those may not overlap each other.
+// one length, else AppendRequests panics. What may not overlap, and what of it is
+// noticed, is as with [OpenRequests].
 func AppendRequests(dst [][]byte, s *Scratch, records [][]byte, secs []Secrets, plaintexts [][]byte) error {
 	checkBatch("AppendRequests", len(records), len(dst), len(secs), len(plaintexts))
 	for i := range records {

@@ -251,10 +251,12 @@ func TestPayloadBatchRefuses(t *testing.T) {
 	}
 	array := make([]byte, 500)
 	copy(array[100:], cases[1].request)
+	s.payloadBatch()
 	mustPanic(t, "overlap", "overlaps the spare capacity", func() {
 		reqs[1] = *mustParse(t, array[100:100+len(cases[1].request)])
 		OpenRequests([][]byte{nil, array[:0], nil}, s, reqs, secs, make([]bool, 3))
 	})
+	mustBeClear(t, s) // it was seen before any coin was taken
 	mustPanic(t, "overlap of replies", "overlaps the spare capacity", func() {
 		OpenReplies([][]byte{array[:0]}, s, key.Public(), secs[:1], [][]byte{array[100:200]}, make([]bool, 1))
 	})
