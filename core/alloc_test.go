@@ -31,6 +31,20 @@ func TestHeaderAllocations(t *testing.T) {
 		t.Fatalf("AppendHeaders gives %d bytes (%v), want %d", len(dst), err, cap(dst))
 	}
 
+	pool, err := NewHeaderPool(key.Public(), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustNotAllocate(t, "HeaderPool", func() {
+		err = pool.Fill(&s)
+		for pool.Len() > 0 && err == nil {
+			dst, err = pool.AppendHeader(dst[:0], &s, &secs[0])
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	good := dst[:SuiteX25519.RecordLen()]
 	low := bytes.Clone(good)
 	clear(low[BoundLen : BoundLen+32])

@@ -32,6 +32,13 @@ func secretValues() map[string]any {
 		panic(err)
 	}
 	mint := NewMint(&key, &key)
+	pool, err := NewHeaderPool(testX25519().Public(), 1)
+	if err != nil {
+		panic(err)
+	}
+	memory := pool.ready[:1]
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&memory[0])), unsafe.Sizeof(memory[0])), bytes.Repeat([]byte{0xa7}, int(unsafe.Sizeof(memory[0]))))
+	pool.ready = memory
 	scratch := new(Scratch)
 	copy(scratch.plain[:], bytes.Repeat([]byte{0xa7}, 48))
 	return map[string]any{
@@ -39,7 +46,7 @@ func secretValues() map[string]any {
 		"IV": iv, "*IV": &iv, "Salt": salt, "*Salt": &salt, "Secrets": sec, "*Secrets": &sec,
 		"struct of Secrets": struct{ S Secrets }{sec},
 		"PrivateKey":        *testX25519(), "*PrivateKey": testX25519(), "rsa PrivateKey": testRSA(), "xwing PrivateKey": testXWing(),
-		"Keyring": *ring, "*Keyring": ring, "Mint": *mint, "*Mint": mint, "*Scratch": scratch, "Scratch": *scratch,
+		"Keyring": *ring, "*Keyring": ring, "Mint": *mint, "*Mint": mint, "HeaderPool": *pool, "*HeaderPool": pool, "*Scratch": scratch, "Scratch": *scratch,
 	}
 }
 
@@ -121,7 +128,7 @@ func TestSecretsAreNotMarshaled(t *testing.T) {
 			t.Errorf("%s: marshaled bytes show", name)
 		}
 		switch name {
-		case "Keyring", "*Keyring", "Mint", "*Mint", "Scratch", "*Scratch", "map of Coin":
+		case "Keyring", "*Keyring", "Mint", "*Mint", "HeaderPool", "*HeaderPool", "Scratch", "*Scratch", "map of Coin":
 			continue // nothing exported to marshal, or (XML) no maps
 		}
 		if errJSON == nil || errMap == nil || errXML == nil {
@@ -134,7 +141,7 @@ func TestSecretsAreNotMarshaled(t *testing.T) {
 }
 
 func TestNilSecretPointersPrint(t *testing.T) {
-	for _, v := range []any{(*Coin)(nil), (*Secrets)(nil), (*PrivateKey)(nil), (*Keyring)(nil), (*Mint)(nil)} {
+	for _, v := range []any{(*Coin)(nil), (*Secrets)(nil), (*PrivateKey)(nil), (*Keyring)(nil), (*Mint)(nil), (*HeaderPool)(nil), (*Scratch)(nil)} {
 		if got := fmt.Sprintf("%v", v); got != "<nil>" {
 			t.Errorf("%T(nil) prints %q", v, got)
 		}
@@ -211,6 +218,23 @@ func TestScratchHoldsNoSecrets(t *testing.T) {
 	})
 }
 
+// scratchHolds reports whether eight bytes of secret are in s or in its memory for
+// batches of headers.
+func scratchHolds(s *Scratch, secret []byte) bool {
+	memories := [][]byte{unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s))}
+	if b := s.headers; b != nil {
+		memories = append(memories, unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b)))
+	}
+	for i := range len(secret) - 7 {
+		for _, m := range memories {
+			if bytes.Contains(m, secret[i:i+8]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // TestScratchBytes scans the whole memory of the scratch, after a header was sealed
 // or opened or refused, for any eight bytes of what must not stay there. Unlike
 // TestScratchHoldsNoSecrets it does not need to know the fields.
@@ -222,15 +246,7 @@ func TestScratchBytes(t *testing.T) {
 	}
 	private := key.open.(x25519Opener).priv.Bytes()
 	var s Scratch
-	memory := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
 	sec := testSecrets(1)
-	memories := func() [][]byte {
-		m := [][]byte{memory}
-		if b := s.headers; b != nil {
-			m = append(m, unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b)))
-		}
-		return m
-	}
 	// holds returns the name of what the scratch holds after record went through it.
 	holds := func(record []byte) string {
 		enc := record[BoundLen : BoundLen+32]
@@ -240,12 +256,8 @@ func TestScratchBytes(t *testing.T) {
 			"coin": sec.Coin[:], "IV": sec.IV[:], "private key": private, "Diffie-Hellman result": dh,
 			"shared secret": w.sharedSecret, "AEAD key": w.key, "nonce": w.baseNonce,
 		} {
-			for i := range len(b) - 7 {
-				for _, m := range memories() {
-					if bytes.Contains(m, b[i:i+8]) {
-						return name
-					}
-				}
+			if scratchHolds(&s, b) {
+				return name
 			}
 		}
 		return ""

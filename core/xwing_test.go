@@ -11,9 +11,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 )
 
 // xwingVector is testdata/xwing.json as far as this package needs it.
@@ -270,7 +270,6 @@ func TestXWingScratchBytes(t *testing.T) {
 	}
 	seed := key.open.(xwingOpener).seed[:]
 	var s Scratch
-	memory := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
 	sec := testSecrets(1)
 	check := func(after string, record []byte) {
 		t.Helper()
@@ -279,11 +278,8 @@ func TestXWingScratchBytes(t *testing.T) {
 			"coin": sec.Coin[:], "IV": sec.IV[:], "seed": seed, "ML-KEM seed": dkM, "X25519 key": dkX,
 			"ML-KEM secret": ssM, "Diffie-Hellman result": ssX, "AEAD key": w.key, "nonce": w.baseNonce,
 		} {
-			for i := range len(b) - 7 {
-				if bytes.Contains(memory, b[i:i+8]) {
-					t.Errorf("after %s the scratch holds the %s", after, name)
-					break
-				}
+			if scratchHolds(&s, b) {
+				t.Errorf("after %s the scratch holds the %s", after, name)
 			}
 		}
 	}
@@ -304,6 +300,22 @@ func TestXWingScratchBytes(t *testing.T) {
 		}
 		check("a failed OpenHeader", forged)
 		check("a failed OpenHeader", record)
+	}
+
+	batch, err := key.Public().AppendHeaders(nil, &s, []Secrets{*sec, *sec, *sec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := slices.Collect(slices.Chunk(batch, SuiteXWing.RecordLen()))
+	check("AppendHeaders", records[0])
+	check("AppendHeaders", records[2])
+	records[1] = flip(records[1], BoundLen+1)
+	outs, oks := make([]Secrets, 3), make([]bool, 3)
+	if ring.OpenHeaders(&s, records, outs, oks); !slices.Equal(oks, []bool{true, false, true}) {
+		t.Fatalf("the batch opens: %v", oks)
+	}
+	for _, record := range records {
+		check("OpenHeaders", record)
 	}
 }
 
@@ -328,6 +340,12 @@ func TestXWingLowOrder(t *testing.T) {
 		record := append(append(bytes.Clone(bound), enc...), ct...)
 		if err := ring.OpenHeader(new(Scratch), record, new(Secrets)); err != ErrOpen {
 			t.Errorf("enc %x: %v", u, err)
+		}
+		for _, n := range []int{2, 5, 20} {
+			out, ok := openBatch(ring, slices.Repeat([][]byte{record}, n))
+			if slices.Contains(ok, true) || slices.ContainsFunc(out, func(s Secrets) bool { return s != Secrets{} }) {
+				t.Errorf("enc %x: opens in a batch of %d", u, n)
+			}
 		}
 		ok := []bool{true}
 		if std.openHeaders(new(Scratch), [][]byte{record}, make([]Secrets, 1), ok); ok[0] {
