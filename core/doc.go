@@ -61,6 +61,6 @@
 //
 // [Keyring.OpenHeaders], [PublicKey.AppendHeaders], [OpenRequests], [AppendRequests],
 // [OpenReplies] and [AppendReplies] take batches and work on eight or sixteen messages
-// at a time where the processor can, so that a batch never takes longer than its
-// messages one by one. A [HeaderPool] moves the work of a header to before its coin is spent.
+// at a time where the processor can. The first batch that is sealed for a key makes a
+// table of 100 kB in about 2 ms. A [HeaderPool] moves the work of a header to before its coin is spent.
 package core

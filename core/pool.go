@@ -23,7 +23,7 @@ type HeaderPool struct {
 // MaxPool is the largest size of a HeaderPool.
 const MaxPool = 1 << 16
 
-// NewHeaderPool returns an empty pool for k with room for size keys, 80 bytes each. A k
+// NewHeaderPool returns an empty pool for k with room for size keys, 76 bytes each. A k
 // of another suite, and a size that is not from 1 to MaxPool, are errors.
 func NewHeaderPool(k *PublicKey, size int) (*HeaderPool, error) {
 	seal, ok := k.seal.(x25519Sealer)

@@ -10,8 +10,8 @@ import (
 // A Coin is 256 secret random bits: the payment for one operation and the
 // AES-256 key of its payload.
 //
-// Coins, IVs, Salts, Secrets, PrivateKeys, Keyrings, Mints and Scratches print as
-// "redacted" with the verbs of package fmt and in package slog. The first five
+// Coins, IVs, Salts, Secrets, PrivateKeys, Keyrings, Mints, HeaderPools and Scratches
+// print as "redacted" with the verbs of package fmt and in package slog. The first five
 // refuse to be marshaled as text or JSON, the others have no exported fields; take
 // the bytes (c[:]) where they are truly meant. Two gaps cannot be closed from here.
 // Package fmt calls no methods on unexported fields: a struct that holds a secret in

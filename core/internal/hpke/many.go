@@ -20,7 +20,7 @@ type Message struct {
 	OK     bool
 }
 
-// A ManyScratch is the working memory of a batch, about 80 kB. Its zero value is ready;
+// A ManyScratch is the working memory of a batch, 67 kB. Its zero value is ready;
 // one goroutine may use it at a time. Calls clear it before they return.
 type ManyScratch struct {
 	x25519   x25519.Scratch
