@@ -131,7 +131,6 @@ func (d *deriver) each(s *ManyScratch, n int, one func(i int), many func(start, 
 			one(i)
 		}
 	}
-	s.one.Wipe()
 }
 
 func (d *deriver) open(s *ManyScratch, msgs []Message) {
@@ -179,6 +178,7 @@ func (s *ManyScratch) wipe(n int) {
 	clear(s.enc[:n])
 	clear(s.dh[:n])
 	clear(s.ok[:n])
+	s.one.Wipe()
 	s.lanes = laneScratch{}
 	s.keys = chapoly.Keys{}
 	s.messages = chapoly.Messages{}

@@ -72,7 +72,6 @@ func (k *XWingSender) SealMany(s *ManyScratch, msgs []Message) bool {
 		k.public.EncapsulateMLKEM(e, enc)
 		e.Combine(&s.dh[i], enc, k.public.X25519())
 	}
-	*e = xwing.Exchange{}
 	k.deriver.seal(s, msgs)
 	return true
 }
@@ -128,7 +127,6 @@ func (k *XWingRecipient) OpenMany(s *ManyScratch, msgs []Message) {
 		k.private.DecapsulateMLKEM(e, enc)
 		e.Combine(&s.dh[i], enc, k.public)
 	}
-	*e = xwing.Exchange{}
 	k.deriver.open(s, msgs)
 	s.wipe(n)
 }
