@@ -70,6 +70,9 @@ func TestParsePublicKeyCopies(t *testing.T) {
 
 func TestGenerateKey(t *testing.T) {
 	for _, suite := range []Suite{SuiteX25519, SuiteXWing, SuiteRSA3072} {
+		if testing.Short() && suite == SuiteRSA3072 {
+			continue // takes a minute where it is emulated
+		}
 		key, err := GenerateKey(suite)
 		if err != nil || key.Public().Suite() != suite {
 			t.Fatalf("%v: %v", suite, err)
@@ -175,23 +178,27 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsa2048, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
 	pkcs1 := x509.MarshalPKCS1PrivateKey(testRSA().open.(rsaOpener).key)
-	for _, c := range []struct {
+	type refused struct {
 		name, want string
 		b          []byte
-	}{
+	}
+	cases := []refused{
 		{"empty", "not one PKCS#8 structure", nil},
 		{"cut", "not one PKCS#8 structure", x[:len(x)-1]},
 		{"tail", "not one PKCS#8 structure", append(bytes.Clone(x), 0)},
 		{"raw", "not one PKCS#8 structure", x[len(x)-32:]},
 		{"PKCS#1", "not PKCS#8", pkcs1},
 		{"P-256", "use X25519, X-Wing or RSA-3072", pkcs8(p256)},
-		{"RSA-2048", "of 2048 bits, want 3072", pkcs8(rsa2048)},
-	} {
+	}
+	if !testing.Short() { // slow where it is emulated
+		rsa2048, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, refused{"RSA-2048", "of 2048 bits, want 3072", pkcs8(rsa2048)})
+	}
+	for _, c := range cases {
 		key, err := ParsePrivateKey(c.b)
 		if key != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)

@@ -96,7 +96,7 @@ func TestOneBadHeader(t *testing.T) {
 	}
 	for name, damage := range ways {
 		for bad := range records {
-			if bad > 3 && bad%4 == 1 {
+			if bad > 3 && (bad%4 == 1 || testing.Short()) {
 				continue // one slow RSA record of three is enough
 			}
 			damaged := append([][]byte(nil), records[:4]...)
@@ -143,6 +143,9 @@ func TestEveryHeaderByteFlipped(t *testing.T) {
 			}
 			for bit := range 8 {
 				bit = (bit + i) % 8 // where one bit stands for a byte, each time another
+				if i%stride(8) != 0 {
+					break
+				}
 				bad := bytes.Clone(record)
 				bad[i] ^= 1 << bit
 				if err := ring.OpenHeader(new(Scratch), bad, new(Secrets)); err != ErrOpen {

@@ -154,6 +154,9 @@ func TestHeadersAreFresh(t *testing.T) {
 }
 
 func TestLongestMessage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many times 16 MiB")
+	}
 	key, sec := testX25519().Public(), testSecrets(4)
 	var s Scratch
 	record := mustRecord(t, key, sec)
