@@ -3,6 +3,8 @@ package core
 import (
 	"bytes"
 	"testing"
+
+	"ecoin/core/internal/race"
 )
 
 func mustNotAllocate(t *testing.T, what string, f func()) {
@@ -14,7 +16,7 @@ func mustNotAllocate(t *testing.T, what string, f func()) {
 
 // TestHeaderAllocations holds SuiteX25519 to no allocation, whatever the outcome.
 func TestHeaderAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	key := testX25519()
@@ -77,7 +79,7 @@ func flipTop(b []byte, i int) []byte {
 
 // TestMintAllocations: neither coins nor fingerprints, one or many, cost an allocation.
 func TestMintAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	const n = 100

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ecoin/core/internal/vectors"
 )
 
 // The values of golden.txt come from the openssl command alone (golden.sh).
@@ -43,7 +45,7 @@ func TestGoldenKeyIDs(t *testing.T) {
 	if b := testRSA().Public().Bytes(); !bytes.Equal(b, g["rsa_public_key"]) {
 		t.Error("rsa3072 public key is not the DER that openssl writes")
 	}
-	x, err := ParsePublicKey(SuiteX25519, unhex(t, readRFC9180(t).PkRm))
+	x, err := ParsePublicKey(SuiteX25519, vectors.Hex(t, readRFC9180(t).PkRm))
 	if err != nil {
 		t.Fatal(err)
 	}

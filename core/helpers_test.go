@@ -2,12 +2,13 @@ package core
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/pem"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+
+	"ecoin/core/internal/vectors"
 )
 
 // testRSA is the published key of testdata; making one takes too long.
@@ -108,15 +109,6 @@ func mustReply(t testing.TB, req *Request, sec *Secrets, plaintext []byte) []byt
 	return msg
 }
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // golden returns the values of testdata/golden.txt by name.
 func golden(t testing.TB) map[string][]byte {
 	t.Helper()
@@ -130,7 +122,7 @@ func golden(t testing.TB) map[string][]byte {
 			continue
 		}
 		name, value, _ := strings.Cut(line, " ")
-		m[name] = unhex(t, value)
+		m[name] = vectors.Hex(t, value)
 	}
 	if len(m) != 16 {
 		t.Fatalf("golden.txt has %d values, want 16", len(m))

@@ -8,11 +8,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"os"
 	"testing"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"ecoin/core/internal/vectors"
 )
 
 // twin is RFC 9180 for SuiteX25519 and, from the shared secret on, for SuiteXWing,
@@ -119,14 +119,8 @@ type rfc9180 struct {
 
 func readRFC9180(t testing.TB) *rfc9180 {
 	t.Helper()
-	text, err := os.ReadFile("testdata/rfc9180-a2.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	v := new(rfc9180)
-	if err := json.Unmarshal(text, v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.File(t, "testdata/rfc9180-a2.json", v)
 	if len(v.Encryptions) != 6 || len(v.Exports) != 3 {
 		t.Fatalf("%d encryptions and %d exports, want 6 and 3", len(v.Encryptions), len(v.Exports))
 	}
@@ -136,12 +130,12 @@ func readRFC9180(t testing.TB) *rfc9180 {
 // TestRFC9180Twin checks the twin against RFC 9180 appendix A.2.1.
 func TestRFC9180Twin(t *testing.T) {
 	v := readRFC9180(t)
-	pkE, pkR := unhex(t, v.PkEm), unhex(t, v.PkRm)
+	pkE, pkR := vectors.Hex(t, v.PkEm), vectors.Hex(t, v.PkRm)
 	for side, dh := range map[string][]byte{
-		"sender":    twinDH(t, unhex(t, v.SkEm), pkR),
-		"recipient": twinDH(t, unhex(t, v.SkRm), pkE),
+		"sender":    twinDH(t, vectors.Hex(t, v.SkEm), pkR),
+		"recipient": twinDH(t, vectors.Hex(t, v.SkRm), pkE),
 	} {
-		w := newTwin(dh, pkE, pkR, unhex(t, v.Info))
+		w := newTwin(dh, pkE, pkR, vectors.Hex(t, v.Info))
 		for _, c := range []struct {
 			name, want string
 			got        []byte
@@ -155,7 +149,7 @@ func TestRFC9180Twin(t *testing.T) {
 			}
 		}
 		for _, e := range v.Encryptions {
-			if got := w.seal(t, e.Seq, unhex(t, e.Aad), unhex(t, v.Pt)); hex.EncodeToString(got) != e.Ct {
+			if got := w.seal(t, e.Seq, vectors.Hex(t, e.Aad), vectors.Hex(t, v.Pt)); hex.EncodeToString(got) != e.Ct {
 				t.Errorf("%s: ciphertext %d differs from the RFC", side, e.Seq)
 			}
 		}
@@ -170,11 +164,11 @@ func TestRFC9180Suite(t *testing.T) {
 	}
 	v := readRFC9180(t)
 	for _, pair := range [][3]string{{v.IkmE, v.SkEm, v.PkEm}, {v.IkmR, v.SkRm, v.PkRm}} {
-		key, err := x25519KEM.DeriveKeyPair(unhex(t, pair[0]))
+		key, err := x25519KEM.DeriveKeyPair(vectors.Hex(t, pair[0]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		given, err := x25519KEM.NewPrivateKey(unhex(t, pair[1]))
+		given, err := x25519KEM.NewPrivateKey(vectors.Hex(t, pair[1]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,28 +178,28 @@ func TestRFC9180Suite(t *testing.T) {
 			}
 		}
 	}
-	key, err := x25519KEM.NewPrivateKey(unhex(t, v.SkRm))
+	key, err := x25519KEM.NewPrivateKey(vectors.Hex(t, v.SkRm))
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient, err := hpke.NewRecipient(unhex(t, v.PkEm), key, suiteKDF, suiteAEAD, unhex(t, v.Info))
+	recipient, err := hpke.NewRecipient(vectors.Hex(t, v.PkEm), key, suiteKDF, suiteAEAD, vectors.Hex(t, v.Info))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range v.Exports {
-		got, err := recipient.Export(string(unhex(t, e.Context)), 32)
+		got, err := recipient.Export(string(vectors.Hex(t, e.Context)), 32)
 		if err != nil || hex.EncodeToString(got) != e.Value {
 			t.Errorf("export %q differs from the RFC (%v)", e.Context, err)
 		}
 	}
-	w := newTwin(twinDH(t, unhex(t, v.SkRm), unhex(t, v.PkEm)), unhex(t, v.PkEm), unhex(t, v.PkRm), unhex(t, v.Info))
+	w := newTwin(twinDH(t, vectors.Hex(t, v.SkRm), vectors.Hex(t, v.PkEm)), vectors.Hex(t, v.PkEm), vectors.Hex(t, v.PkRm), vectors.Hex(t, v.Info))
 	next := 0 // a recipient opens in order: the twin fills the numbers between
 	for seq := uint64(0); next < len(v.Encryptions); seq++ {
 		aad := []byte("between")
 		ct := w.seal(t, seq, aad, []byte("filler"))
 		want := []byte("filler")
 		if e := v.Encryptions[next]; e.Seq == seq {
-			aad, ct, want = unhex(t, e.Aad), unhex(t, e.Ct), unhex(t, v.Pt)
+			aad, ct, want = vectors.Hex(t, e.Aad), vectors.Hex(t, e.Ct), vectors.Hex(t, v.Pt)
 			next++
 		}
 		got, err := recipient.Open(aad, ct)
@@ -229,7 +223,7 @@ func TestX25519Record(t *testing.T) {
 	for i := range 16 {
 		want.IV[i] = 0xc0 + byte(i)
 	}
-	priv, err := ecdh.X25519().NewPrivateKey(unhex(t, v.SkRm))
+	priv, err := ecdh.X25519().NewPrivateKey(vectors.Hex(t, v.SkRm))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,13 +238,13 @@ func TestX25519Record(t *testing.T) {
 	plain := append(want.Coin[:], want.IV[:]...)
 
 	// The fixed record opens, and the twin makes the same bytes.
-	record := unhex(t, x25519Record)
+	record := vectors.Hex(t, x25519Record)
 	var s Scratch
 	var got Secrets
 	if err := ring.OpenHeader(&s, record, &got); err != nil || got != *want {
 		t.Errorf("the fixed record does not open: %v", err)
 	}
-	w := newTwin(twinDH(t, unhex(t, v.SkEm), unhex(t, v.PkRm)), unhex(t, v.PkEm), unhex(t, v.PkRm), []byte(headerInfo))
+	w := newTwin(twinDH(t, vectors.Hex(t, v.SkEm), vectors.Hex(t, v.PkRm)), vectors.Hex(t, v.PkEm), vectors.Hex(t, v.PkRm), []byte(headerInfo))
 	if made := w.seal(t, 0, record[:BoundLen], plain); !bytes.Equal(made, record[BoundLen+32:]) {
 		t.Error("the twin makes another record")
 	}
@@ -258,7 +252,7 @@ func TestX25519Record(t *testing.T) {
 	// What AppendHeader makes, the twin opens with the recipient's key.
 	fresh := mustRecord(t, key.Public(), want)
 	enc := fresh[BoundLen : BoundLen+32]
-	w = newTwin(twinDH(t, unhex(t, v.SkRm), enc), enc, unhex(t, v.PkRm), []byte(headerInfo))
+	w = newTwin(twinDH(t, vectors.Hex(t, v.SkRm), enc), enc, vectors.Hex(t, v.PkRm), []byte(headerInfo))
 	if !bytes.Equal(w.open(t, fresh[:BoundLen], fresh[BoundLen+32:]), plain) {
 		t.Error("the twin opens a fresh record to something else")
 	}

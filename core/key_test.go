@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"ecoin/core/internal/hpke"
+	"ecoin/core/internal/vectors"
 	"ecoin/core/internal/xwing"
 )
 
@@ -114,7 +115,7 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 	highBit := bytes.Clone(x)
 	highBit[31] |= 0x80
 	// A point of order 8 (Bernstein, "Curve25519", 2006).
-	order8 := unhex(t, "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
+	order8 := vectors.Hex(t, "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
 	// The key as a bit string shifted by one, which x509 shifts back.
 	shifted := bytes.Clone(r)
 	bits := shifted[bytes.Index(r, []byte{0x03, 0x82})+4:] // after tag and length: count of unused bits, then the key

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"ecoin/core/internal/race"
 )
 
 // payloadCase is one message of a batch, and the message that the calls for one make.
@@ -321,7 +323,7 @@ func TestPaddingLen(t *testing.T) {
 }
 
 func TestPayloadAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	key := testX25519()

@@ -2,11 +2,9 @@ package core
 
 import (
 	"bytes"
-	"encoding/json"
-	"io/fs"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
+	"ecoin/core/internal/vectors"
 )
 
 // TestWycheproofOAEP holds Project Wycheproof's vectors of RSAES-OAEP with SHA-256 and
@@ -15,10 +13,6 @@ import (
 func TestWycheproofOAEP(t *testing.T) {
 	if testing.Short() {
 		t.Skip("no assembly of ours")
-	}
-	text, err := fs.ReadFile(wycheproof.TestVectors, "rsa_oaep_3072_sha256_mgf1sha256_test.json")
-	if err != nil {
-		t.Fatal(err)
 	}
 	var v struct {
 		NumberOfTests int
@@ -30,19 +24,17 @@ func TestWycheproofOAEP(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.Wycheproof(t, "rsa_oaep_3072_sha256_mgf1sha256_test.json", &v)
 	results := map[string]int{}
 	for _, g := range v.TestGroups {
-		key, err := ParsePrivateKey(unhex(t, g.PrivateKeyPkcs8))
+		key, err := ParsePrivateKey(vectors.Hex(t, g.PrivateKeyPkcs8))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range g.Tests {
 			results[c.Result]++
-			got, ok := key.open.(rsaOpener).decrypt(unhex(t, c.Ct), unhex(t, c.Label))
-			if want := c.Result != "invalid"; ok != want || ok && !bytes.Equal(got, unhex(t, c.Msg)) {
+			got, ok := key.open.(rsaOpener).decrypt(vectors.Hex(t, c.Ct), vectors.Hex(t, c.Label))
+			if want := c.Result != "invalid"; ok != want || ok && !bytes.Equal(got, vectors.Hex(t, c.Msg)) {
 				t.Errorf("case %d: opens %v, want %v, or to something else", c.TcID, ok, want)
 			}
 		}

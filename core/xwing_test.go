@@ -8,12 +8,12 @@ import (
 	"crypto/mlkem/mlkemtest"
 	"crypto/sha3"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"ecoin/core/internal/vectors"
 )
 
 // xwingVector is testdata/xwing.json as far as this package needs it.
@@ -29,14 +29,8 @@ type xwingVector struct {
 
 func readXWing(t testing.TB) *xwingVector {
 	t.Helper()
-	text, err := os.ReadFile("testdata/xwing.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	v := new(xwingVector)
-	if err := json.Unmarshal(text, v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.File(t, "testdata/xwing.json", v)
 	if len(v.Suite.Encryptions) != 10 || len(v.Record) != 2*1196 {
 		t.Fatalf("%d encryptions and a record of %d digits, want 10 and 2392", len(v.Suite.Encryptions), len(v.Record))
 	}
@@ -92,14 +86,14 @@ func xwingTwinSeals(t testing.TB, ikmE, enc, pkR, info []byte) *twin {
 // TestXWingTwin checks the twin against the vector.
 func TestXWingTwin(t *testing.T) {
 	v := &readXWing(t).Suite
-	enc, pkR, info := unhex(t, v.Enc), unhex(t, v.PkRm), unhex(t, v.Info)
-	opens, _, _, _, _ := xwingTwinOpens(t, unhex(t, v.SkRm), enc, pkR, info)
-	for side, w := range map[string]*twin{"sender": xwingTwinSeals(t, unhex(t, v.IkmE), enc, pkR, info), "recipient": opens} {
+	enc, pkR, info := vectors.Hex(t, v.Enc), vectors.Hex(t, v.PkRm), vectors.Hex(t, v.Info)
+	opens, _, _, _, _ := xwingTwinOpens(t, vectors.Hex(t, v.SkRm), enc, pkR, info)
+	for side, w := range map[string]*twin{"sender": xwingTwinSeals(t, vectors.Hex(t, v.IkmE), enc, pkR, info), "recipient": opens} {
 		if hex.EncodeToString(w.key) != v.Key || hex.EncodeToString(w.baseNonce) != v.BaseNonce {
 			t.Errorf("%s: key or nonce differs from the vector", side)
 		}
 		for i, e := range v.Encryptions {
-			if got := w.seal(t, uint64(i), unhex(t, e.Aad), unhex(t, e.Pt)); hex.EncodeToString(got) != e.Ct {
+			if got := w.seal(t, uint64(i), vectors.Hex(t, e.Aad), vectors.Hex(t, e.Pt)); hex.EncodeToString(got) != e.Ct {
 				t.Errorf("%s: ciphertext %d differs from the vector", side, i)
 			}
 		}
@@ -113,16 +107,16 @@ func TestXWingSuite(t *testing.T) {
 		t.Fatal("SuiteXWing is not KEM 0x647a, KDF 0x0001, AEAD 0x0003")
 	}
 	v := &readXWing(t).Suite
-	key, err := xwingKEM.NewPrivateKey(unhex(t, v.SkRm))
+	key, err := xwingKEM.NewPrivateKey(vectors.Hex(t, v.SkRm))
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient, err := hpke.NewRecipient(unhex(t, v.Enc), key, suiteKDF, suiteAEAD, unhex(t, v.Info))
+	recipient, err := hpke.NewRecipient(vectors.Hex(t, v.Enc), key, suiteKDF, suiteAEAD, vectors.Hex(t, v.Info))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, e := range v.Encryptions {
-		if got, err := recipient.Open(unhex(t, e.Aad), unhex(t, e.Ct)); err != nil || !bytes.Equal(got, unhex(t, e.Pt)) {
+		if got, err := recipient.Open(vectors.Hex(t, e.Aad), vectors.Hex(t, e.Ct)); err != nil || !bytes.Equal(got, vectors.Hex(t, e.Pt)) {
 			t.Fatalf("ciphertext %d does not open: %v", i, err)
 		}
 	}
@@ -138,7 +132,7 @@ func TestXWingRecord(t *testing.T) {
 	for i := range 16 {
 		want.IV[i] = 0xc0 + byte(i)
 	}
-	seed, pkR := unhex(t, v.Suite.SkRm), unhex(t, v.Suite.PkRm)
+	seed, pkR := vectors.Hex(t, v.Suite.SkRm), vectors.Hex(t, v.Suite.PkRm)
 	key, err := newXWing((*xwingSeed)(seed))
 	if err != nil {
 		t.Fatal(err)
@@ -156,13 +150,13 @@ func TestXWingRecord(t *testing.T) {
 	plain := append(want.Coin[:], want.IV[:]...)
 
 	// The fixed record opens, and the twin makes the same bytes.
-	record := unhex(t, v.Record)
+	record := vectors.Hex(t, v.Record)
 	var s Scratch
 	var got Secrets
 	if err := ring.OpenHeader(&s, record, &got); err != nil || got != *want {
 		t.Errorf("the fixed record does not open: %v", err)
 	}
-	w := xwingTwinSeals(t, unhex(t, v.Suite.IkmE), record[BoundLen:BoundLen+1120], pkR, []byte(headerInfo))
+	w := xwingTwinSeals(t, vectors.Hex(t, v.Suite.IkmE), record[BoundLen:BoundLen+1120], pkR, []byte(headerInfo))
 	if made := w.seal(t, 0, record[:BoundLen], plain); !bytes.Equal(made, record[BoundLen+1120:]) {
 		t.Error("the twin makes another record")
 	}
@@ -223,7 +217,7 @@ func TestXWingPKCS8(t *testing.T) {
 	if der, err := key.MarshalPKCS8(); err != nil || hex.EncodeToString(der) != xwingDER {
 		t.Errorf("%x (%v), want %s", der, err, xwingDER)
 	}
-	again, err := ParsePrivateKey(unhex(t, xwingDER))
+	again, err := ParsePrivateKey(vectors.Hex(t, xwingDER))
 	if err != nil || again.Public().ID() != key.Public().ID() || again.Public().Suite() != SuiteXWing {
 		t.Errorf("comes back as another key (%v)", err)
 	}
@@ -252,7 +246,7 @@ func TestXWingPrivateKeyRefuses(t *testing.T) {
 		{"cut", "not one PKCS#8 structure", xwingDER[:len(xwingDER)-2]},
 		{"tail", "not one PKCS#8 structure", xwingDER + "00"},
 	} {
-		key, err := ParsePrivateKey(unhex(t, c.der))
+		key, err := ParsePrivateKey(vectors.Hex(t, c.der))
 		if key != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)
 		} else if leaks(err.Error()) || strings.Contains(err.Error(), "648119") { // a7 c7 37 in base 128

@@ -1,6 +1,11 @@
 package cbc
 
-import "testing"
+import (
+	"testing"
+
+	"ecoin/core/internal/race"
+	"ecoin/core/internal/vectors"
+)
 
 // The tests of this file follow NIST's "The Advanced Encryption Standard Algorithm
 // Validation Suite (AESAVS)", whose inputs are built by rules; the answers are those of
@@ -15,7 +20,7 @@ func TestAESAVSKnown(t *testing.T) {
 		plain  [16]byte
 		sealed string // "" where only crypto/aes tells
 	}
-	var vectors []vector
+	var cases []vector
 	for i := 1; i <= 256; i++ {
 		v := vector{key: [32]byte(ones(i, 32))}
 		switch i {
@@ -24,7 +29,7 @@ func TestAESAVSKnown(t *testing.T) {
 		case 256:
 			v.sealed = "4bf85f1b5d54adbc307b0a048389adcb"
 		}
-		vectors = append(vectors, v)
+		cases = append(cases, v)
 	}
 	for i := 1; i <= 128; i++ {
 		v := vector{plain: [16]byte(ones(i, 16))}
@@ -34,7 +39,7 @@ func TestAESAVSKnown(t *testing.T) {
 		case 128:
 			v.sealed = "acdace8078a32b1a182bfa4987ca1347"
 		}
-		vectors = append(vectors, v)
+		cases = append(cases, v)
 	}
 	for _, p := range [][2]string{
 		{"014730f80ac625fe84f026c60bfd547d", "5c9d844ed46f9885085e5d6a4f94c7d7"},
@@ -43,7 +48,7 @@ func TestAESAVSKnown(t *testing.T) {
 		{"8a560769d605868ad80d819bdba03771", "38f2c7ae10612415d27ca190d27da8b4"},
 		{"91fbef2d15a97816060bee1feaa49afe", "1bc704f1bce135ceb810341b216d7abe"},
 	} {
-		vectors = append(vectors, vector{plain: [16]byte(unhex(t, p[0])), sealed: p[1]})
+		cases = append(cases, vector{plain: [16]byte(vectors.Hex(t, p[0])), sealed: p[1]})
 	}
 	for _, p := range [][2]string{
 		{"c47b0294dbbbee0fec4757f22ffeee3587ca4730c3d33b691df38bab076bc558", "46f2fb342d6f0ab477476fc501242c5f"},
@@ -51,17 +56,17 @@ func TestAESAVSKnown(t *testing.T) {
 		{"c1cc358b449909a19436cfbb3f852ef8bcb5ed12ac7058325f56e6099aab1a1c", "352065272169abf9856843927d0674fd"},
 		{"984ca75f4ee8d706f46c2d98c0bf4a45f5b00d791c2dfeb191b5ed8e420fd627", "4307456a9e67813b452e15fa8fffe398"},
 	} {
-		vectors = append(vectors, vector{key: [32]byte(unhex(t, p[0])), sealed: p[1]})
+		cases = append(cases, vector{key: [32]byte(vectors.Hex(t, p[0])), sealed: p[1]})
 	}
-	if len(vectors) != 256+128+5+4 {
-		t.Fatalf("%d vectors", len(vectors))
+	if len(cases) != 256+128+5+4 {
+		t.Fatalf("%d vectors", len(cases))
 	}
 	eachImplementation(t, func(t *testing.T) {
 		var iv [16]byte
-		for _, v := range vectors {
+		for _, v := range cases {
 			want := libraryEncrypt(t, &v.key, &iv, v.plain[:])
 			if v.sealed != "" {
-				want = unhex(t, v.sealed)
+				want = vectors.Hex(t, v.sealed)
 			}
 			checkVector(t, "AESAVS", &v.key, &iv, v.plain[:], want)
 		}
@@ -81,7 +86,7 @@ func ones(n, size int) []byte {
 // encryptions, and as many decryptions, each fed with what came before.
 func TestAESAVSMonteCarlo(t *testing.T) {
 	outer := 100
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		outer = 3
 	}
 	for _, direction := range []string{"encrypt", "decrypt"} {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"ecoin/core/internal/race"
 )
 
 // filler is what buffers hold where nothing should be written.
@@ -212,7 +214,7 @@ func panicOf(run func()) (text string) {
 
 // TestAllocations wants none, whatever the implementation.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	eachImplementation(t, func(t *testing.T) {

@@ -3,11 +3,9 @@ package cbc
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
-	"io/fs"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
+	"ecoin/core/internal/vectors"
 )
 
 // TestFIPS197 is FIPS 197 appendix A.3, the expansion of a key of 256 bits, at both
@@ -15,7 +13,7 @@ import (
 func TestFIPS197(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		var k Schedule
-		k.Expand((*[32]byte)(unhex(t, "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")))
+		k.Expand((*[32]byte)(vectors.Hex(t, "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")))
 		for round, want := range map[int]string{
 			0:  "603deb1015ca71be2b73aef0857d7781",
 			1:  "1f352c073b6108d72d9810a30914dff4",
@@ -27,8 +25,8 @@ func TestFIPS197(t *testing.T) {
 				t.Errorf("A.3: round key %d is %s, want %s", round, got, want)
 			}
 		}
-		k.Expand((*[32]byte)(unhex(t, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")))
-		plain, want := unhex(t, "00112233445566778899aabbccddeeff"), unhex(t, "8ea2b7ca516745bfeafc49904b496089")
+		k.Expand((*[32]byte)(vectors.Hex(t, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")))
+		plain, want := vectors.Hex(t, "00112233445566778899aabbccddeeff"), vectors.Hex(t, "8ea2b7ca516745bfeafc49904b496089")
 		var got [16]byte
 		k.Encrypt(got[:], plain, new([16]byte))
 		if !bytes.Equal(got[:], want) {
@@ -42,13 +40,13 @@ func TestFIPS197(t *testing.T) {
 
 // TestSP80038A is NIST SP 800-38A appendix F.2.5 and F.2.6, CBC-AES256.
 func TestSP80038A(t *testing.T) {
-	key := [32]byte(unhex(t, "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4"))
-	iv := [16]byte(unhex(t, "000102030405060708090a0b0c0d0e0f"))
-	plain := unhex(t, "6bc1bee22e409f96e93d7e117393172a"+
+	key := [32]byte(vectors.Hex(t, "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4"))
+	iv := [16]byte(vectors.Hex(t, "000102030405060708090a0b0c0d0e0f"))
+	plain := vectors.Hex(t, "6bc1bee22e409f96e93d7e117393172a"+
 		"ae2d8a571e03ac9c9eb76fac45af8e51"+
 		"30c81c46a35ce411e5fbc1191a0a52ef"+
 		"f69f2445df4f9b17ad2b417be66c3710")
-	sealed := unhex(t, "f58c4c04d6e5f1ba779eabfb5f7bfbd6"+
+	sealed := vectors.Hex(t, "f58c4c04d6e5f1ba779eabfb5f7bfbd6"+
 		"9cfc4e967edb808d679f777bc6702c7d"+
 		"39f23369a9d9bacfa530e26304231461"+
 		"b2eb05e2c39be9fcda6c19078c6a9d1b")
@@ -59,10 +57,6 @@ func TestSP80038A(t *testing.T) {
 // that have a key of 256 bits. Those that are invalid have bad padding, or no full
 // blocks.
 func TestWycheproof(t *testing.T) {
-	text, err := fs.ReadFile(wycheproof.TestVectors, "aes_cbc_pkcs5_test.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v struct {
 		NumberOfTests int
 		TestGroups    []struct {
@@ -73,9 +67,7 @@ func TestWycheproof(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.Wycheproof(t, "aes_cbc_pkcs5_test.json", &v)
 	eachImplementation(t, func(t *testing.T) {
 		all, valid, invalid := 0, 0, 0
 		for _, g := range v.TestGroups {
@@ -84,8 +76,8 @@ func TestWycheproof(t *testing.T) {
 				continue
 			}
 			for _, c := range g.Tests {
-				key, iv := [32]byte(unhex(t, c.Key)), [16]byte(unhex(t, c.Iv))
-				msg, sealed := unhex(t, c.Msg), unhex(t, c.Ct)
+				key, iv := [32]byte(vectors.Hex(t, c.Key)), [16]byte(vectors.Hex(t, c.Iv))
+				msg, sealed := vectors.Hex(t, c.Msg), vectors.Hex(t, c.Ct)
 				switch c.Result {
 				case "valid":
 					valid++
@@ -154,13 +146,4 @@ func unpad(p []byte) (text []byte, ok bool) {
 	}
 	text = p[:len(p)-n]
 	return text, bytes.Equal(p, pad(text))
-}
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/crypto/chacha20"
 	//lint:ignore SA1019 An oracle; no newer package has Poly1305 alone.
 	xpoly1305 "golang.org/x/crypto/poly1305"
+
+	"ecoin/core/internal/vectors"
 )
 
 func init() {
@@ -133,8 +135,8 @@ func TestTagsAtEdges(t *testing.T) {
 	for _, v := range polyVectors {
 		var in polyInput
 		for lane := range Lanes {
-			copy(in.key[lane][:], unhex(t, v.key))
-			copy(in.blocks[lane][16*(lane%5):], unhex(t, v.msg))
+			copy(in.key[lane][:], vectors.Hex(t, v.key))
+			copy(in.blocks[lane][16*(lane%5):], vectors.Hex(t, v.msg))
 		}
 		checkTags(t, &in)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"unsafe"
+
+	"ecoin/core/internal/race"
 )
 
 // TestAgainstXCrypto holds chacha20poly1305 for each number of messages.
@@ -153,7 +155,7 @@ func TestScratch(t *testing.T) {
 }
 
 func TestAllocs(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	for _, n := range []int{1, 2, 8, Lanes} {

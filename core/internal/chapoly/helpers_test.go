@@ -3,7 +3,6 @@ package chapoly
 import (
 	"crypto/cipher"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"testing"
 
@@ -119,13 +118,4 @@ func (b *batch) toOpen(o *output, n int) *Messages {
 		m.AAD[lane], m.Plain[lane], m.Sealed[lane] = &b.aad[lane], &o.plain[lane], &b.sealed[lane]
 	}
 	return m
-}
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

@@ -3,14 +3,13 @@ package chapoly
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
-	"io/fs"
 	"strings"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
 	//lint:ignore SA1019 An oracle; no newer package has Poly1305 alone.
 	xpoly1305 "golang.org/x/crypto/poly1305"
+
+	"ecoin/core/internal/vectors"
 )
 
 // generalBlock is chachaBlock for keys and nonces as bytes.
@@ -68,15 +67,15 @@ func generalSeal(key *[32]byte, nonce *[12]byte, msg, aad []byte) []byte {
 // TestRFC8439ChaCha20 holds sections 2.3.2 (a block), 2.4.2 (encryption) and 2.6.2 (a
 // Poly1305 key).
 func TestRFC8439ChaCha20(t *testing.T) {
-	key := [32]byte(unhex(t, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"))
-	got := generalBlock(&key, 1, (*[12]byte)(unhex(t, "000000090000004a00000000")))
-	if want := unhex(t, "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e"+
+	key := [32]byte(vectors.Hex(t, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"))
+	got := generalBlock(&key, 1, (*[12]byte)(vectors.Hex(t, "000000090000004a00000000")))
+	if want := vectors.Hex(t, "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e"+
 		"d2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e"); !bytes.Equal(got[:], want) {
 		t.Errorf("2.3.2: %x, want %x", got, want)
 	}
-	key262 := [32]byte(unhex(t, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"))
-	got = generalBlock(&key262, 0, (*[12]byte)(unhex(t, "000000000001020304050607")))
-	if want := unhex(t, "8ad5a08b905f81cc815040274ab29471a833b637e3fd0da508dbb8e2fdd1a646"); !bytes.Equal(got[:32], want) {
+	key262 := [32]byte(vectors.Hex(t, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"))
+	got = generalBlock(&key262, 0, (*[12]byte)(vectors.Hex(t, "000000000001020304050607")))
+	if want := vectors.Hex(t, "8ad5a08b905f81cc815040274ab29471a833b637e3fd0da508dbb8e2fdd1a646"); !bytes.Equal(got[:32], want) {
 		t.Errorf("2.6.2: %x, want %x", got[:32], want)
 	}
 
@@ -86,12 +85,12 @@ func TestRFC8439ChaCha20(t *testing.T) {
 		case 32:
 			copy(p, key[:])
 		case 12:
-			copy(p, unhex(t, "000000000000004a00000000"))
+			copy(p, vectors.Hex(t, "000000000000004a00000000"))
 		default:
 			copy(p, "Ladies and Gentlemen of the class of '99: If I could")
 		}
 	})
-	want := unhex(t, "6e2e359a2568f98041ba0728dd0d6981e97e7aec1d4360c20a27afccfd9fae0b"+
+	want := vectors.Hex(t, "6e2e359a2568f98041ba0728dd0d6981e97e7aec1d4360c20a27afccfd9fae0b"+
 		"f91b65c5524733ab8f593dabcd62b357")
 	eachImplementation(t, func(t *testing.T, impl implementation) {
 		o := newOutput()
@@ -135,10 +134,10 @@ const (
 
 func TestPoly1305Vectors(t *testing.T) {
 	for _, v := range polyVectors {
-		key, msg := [32]byte(unhex(t, v.key)), unhex(t, v.msg)
+		key, msg := [32]byte(vectors.Hex(t, v.key)), vectors.Hex(t, v.msg)
 		var oracle [16]byte
 		xpoly1305.Sum(&oracle, msg, &key)
-		got, want := generalTag(&key, msg), unhex(t, v.tag)
+		got, want := generalTag(&key, msg), vectors.Hex(t, v.tag)
 		if !bytes.Equal(got, want) || !bytes.Equal(oracle[:], want) {
 			t.Errorf("%s: %x, x/crypto %x, want %x", v.name, got, oracle, want)
 		}
@@ -148,10 +147,6 @@ func TestPoly1305Vectors(t *testing.T) {
 // TestWycheproof holds Project Wycheproof's vectors. None has the lengths of a
 // header, so they go through the parts of the generic implementation.
 func TestWycheproof(t *testing.T) {
-	text, err := fs.ReadFile(wycheproof.TestVectors, "chacha20_poly1305_test.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v struct {
 		TestGroups []struct {
 			IvSize int
@@ -161,27 +156,25 @@ func TestWycheproof(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.Wycheproof(t, "chacha20_poly1305_test.json", &v)
 	valid, invalid, fit := 0, 0, 0
 	for _, g := range v.TestGroups {
 		if g.IvSize != 96 {
 			continue
 		}
 		for _, c := range g.Tests {
-			aad, ct := unhex(t, c.Aad), unhex(t, c.Ct)
+			aad, ct := vectors.Hex(t, c.Aad), vectors.Hex(t, c.Ct)
 			if len(aad) == AADLen && len(ct) == PlaintextLen {
 				fit++
 			}
-			key, nonce := [32]byte(unhex(t, c.Key)), [12]byte(unhex(t, c.Iv))
+			key, nonce := [32]byte(vectors.Hex(t, c.Key)), [12]byte(vectors.Hex(t, c.Iv))
 			// Sealing twice is opening: the same key stream, then the tag of ct.
 			msg := generalSeal(&key, &nonce, ct, nil)[:len(ct)]
-			same := bytes.Equal(generalSeal(&key, &nonce, msg, aad), append(ct, unhex(t, c.Tag)...))
+			same := bytes.Equal(generalSeal(&key, &nonce, msg, aad), append(ct, vectors.Hex(t, c.Tag)...))
 			switch c.Result {
 			case "valid":
 				valid++
-				if !same || !bytes.Equal(msg, unhex(t, c.Msg)) {
+				if !same || !bytes.Equal(msg, vectors.Hex(t, c.Msg)) {
 					t.Errorf("case %d differs", c.TcID)
 				}
 			case "invalid":

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"unsafe"
+
+	"ecoin/core/internal/race"
 )
 
 // eachPath runs f with saved states and without, whatever the processor is good at.
@@ -177,7 +179,7 @@ func TestScratchClear(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	eachPath(t, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"ecoin/core/internal/race"
 	"ecoin/core/internal/sha2"
 )
 
@@ -197,7 +198,7 @@ func TestManyPanics(t *testing.T) {
 }
 
 func TestManyAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	eachManyPath(t, func(t *testing.T) {

@@ -4,21 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"io/fs"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
+	"ecoin/core/internal/vectors"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // TestRFC4231 holds test cases 1 to 5 of RFC 4231 section 4. Cases 6 and 7 have keys
 // of 131 bytes, which we do not take.
@@ -52,18 +41,6 @@ func TestRFC4231(t *testing.T) {
 	})
 }
 
-// vectors reads a file of Project Wycheproof.
-func vectors(t *testing.T, name string, v any) {
-	t.Helper()
-	text, err := fs.ReadFile(wycheproof.TestVectors, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, v); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestWycheproofHMAC holds the vectors with keys that fit; the others, of 65 bytes,
 // must be hashed first, which is not offered.
 func TestWycheproofHMAC(t *testing.T) {
@@ -77,7 +54,7 @@ func TestWycheproofHMAC(t *testing.T) {
 			}
 		}
 	}
-	vectors(t, "hmac_sha256_test.json", &v)
+	vectors.Wycheproof(t, "hmac_sha256_test.json", &v)
 	eachPath(t, func(t *testing.T) {
 		n, valid, long := 0, 0, 0
 		var keys [][32]byte
@@ -92,9 +69,9 @@ func TestWycheproofHMAC(t *testing.T) {
 				var s Scratch
 				var k Key
 				var got [Size]byte
-				k.Set(&s, unhex(t, c.Key))
-				k.Sum(&s, &got, unhex(t, c.Msg))
-				ok := bytes.Equal(got[:g.TagSize/8], unhex(t, c.Tag))
+				k.Set(&s, vectors.Hex(t, c.Key))
+				k.Sum(&s, &got, vectors.Hex(t, c.Msg))
+				ok := bytes.Equal(got[:g.TagSize/8], vectors.Hex(t, c.Tag))
 				if ok != (c.Result == "valid") {
 					t.Errorf("case %d, %s: the tag is right: %v, want %s", c.TcID, c.Comment, ok, c.Result)
 				}
@@ -102,7 +79,7 @@ func TestWycheproofHMAC(t *testing.T) {
 					valid++
 				}
 				if g.KeySize == 256 {
-					keys, msgs = append(keys, [32]byte(unhex(t, c.Key))), append(msgs, unhex(t, c.Msg))
+					keys, msgs = append(keys, [32]byte(vectors.Hex(t, c.Key))), append(msgs, vectors.Hex(t, c.Msg))
 					sums = append(sums, got)
 				}
 			}
@@ -137,17 +114,17 @@ func TestWycheproofHKDF(t *testing.T) {
 			}
 		}
 	}
-	vectors(t, "hkdf_sha256_test.json", &v)
+	vectors.Wycheproof(t, "hkdf_sha256_test.json", &v)
 	eachPath(t, func(t *testing.T) {
 		n, refused := 0, 0
 		for _, g := range v.TestGroups {
 			for _, c := range g.Tests {
 				n++
-				okm, ok := hkdf(unhex(t, c.IKM), unhex(t, c.Salt), unhex(t, c.Info), c.Size)
+				okm, ok := hkdf(vectors.Hex(t, c.IKM), vectors.Hex(t, c.Salt), vectors.Hex(t, c.Info), c.Size)
 				if !ok {
 					refused++
 				}
-				if ok != (c.Result == "valid") || ok && !bytes.Equal(okm, unhex(t, c.OKM)) {
+				if ok != (c.Result == "valid") || ok && !bytes.Equal(okm, vectors.Hex(t, c.OKM)) {
 					t.Errorf("case %d, %s: differs", c.TcID, c.Comment)
 				}
 			}

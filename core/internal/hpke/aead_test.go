@@ -2,20 +2,14 @@ package hpke
 
 import (
 	"bytes"
-	"encoding/json"
-	"io/fs"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
+	"ecoin/core/internal/vectors"
 )
 
 // TestWycheproof holds Project Wycheproof's vectors of ChaCha20-Poly1305. Those
 // with a nonce of another length have no counterpart here.
 func TestWycheproof(t *testing.T) {
-	text, err := fs.ReadFile(wycheproof.TestVectors, "chacha20_poly1305_test.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v struct {
 		NumberOfTests int
 		TestGroups    []struct {
@@ -26,9 +20,7 @@ func TestWycheproof(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.Wycheproof(t, "chacha20_poly1305_test.json", &v)
 	all, valid, invalid := 0, 0, 0
 	for _, g := range v.TestGroups {
 		all += len(g.Tests)
@@ -39,10 +31,10 @@ func TestWycheproof(t *testing.T) {
 			t.Fatalf("key of %d bits, tag of %d", g.KeySize, g.TagSize)
 		}
 		for _, c := range g.Tests {
-			a := aead{key: [32]byte(unhex(t, c.Key)), nonce: [12]byte(unhex(t, c.Iv))}
+			a := aead{key: [32]byte(vectors.Hex(t, c.Key)), nonce: [12]byte(vectors.Hex(t, c.Iv))}
 			b := a
-			aad, msg := unhex(t, c.Aad), unhex(t, c.Msg)
-			sealed := append(unhex(t, c.Ct), unhex(t, c.Tag)...)
+			aad, msg := vectors.Hex(t, c.Aad), vectors.Hex(t, c.Msg)
+			sealed := append(vectors.Hex(t, c.Ct), vectors.Hex(t, c.Tag)...)
 			got := make([]byte, len(sealed)-TagLen)
 			ok := a.open(got, sealed, aad)
 			switch c.Result {

@@ -6,23 +6,14 @@ import (
 	"crypto/hpke"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"os"
 	"testing"
 
+	"ecoin/core/internal/race"
+	"ecoin/core/internal/vectors"
 	"ecoin/core/internal/x25519"
 )
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func key(t testing.TB, s string) *[32]byte { return (*[32]byte)(unhex(t, s)) }
+func key(t testing.TB, s string) *[32]byte { return (*[32]byte)(vectors.Hex(t, s)) }
 
 func mustBe(t *testing.T, what string, got []byte, want string) {
 	t.Helper()
@@ -33,10 +24,6 @@ func mustBe(t *testing.T, what string, got []byte, want string) {
 
 // TestRFC9180 holds appendix A.2.1 of the RFC.
 func TestRFC9180(t *testing.T) {
-	text, err := os.ReadFile("../../testdata/rfc9180-a2.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v struct {
 		Info, SkEm, PkEm, SkRm, PkRm, Key, Pt string
 		BaseNonce                             string `json:"base_nonce"`
@@ -45,14 +32,12 @@ func TestRFC9180(t *testing.T) {
 			Aad, Ct string
 		}
 	}
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.File(t, "../../testdata/rfc9180-a2.json", &v)
 	if len(v.Encryptions) != 6 || v.Encryptions[0].Seq != 0 {
 		t.Fatalf("%d encryptions, want 6, the first with sequence number 0", len(v.Encryptions))
 	}
-	sender := NewSender(key(t, v.PkRm), unhex(t, v.Info))
-	recipient := NewRecipient(key(t, v.SkRm), unhex(t, v.Info))
+	sender := NewSender(key(t, v.PkRm), vectors.Hex(t, v.Info))
+	recipient := NewRecipient(key(t, v.SkRm), vectors.Hex(t, v.Info))
 
 	// The key schedule, from either side.
 	for _, side := range []struct {
@@ -70,12 +55,12 @@ func TestRFC9180(t *testing.T) {
 
 	// The AEAD, with every sequence number of the appendix.
 	for _, e := range v.Encryptions {
-		a := aead{key: *key(t, v.Key), nonce: [12]byte(unhex(t, v.BaseNonce))}
+		a := aead{key: *key(t, v.Key), nonce: [12]byte(vectors.Hex(t, v.BaseNonce))}
 		low := a.nonce[4:]
 		binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)^e.Seq)
-		pt := unhex(t, v.Pt)
+		pt := vectors.Hex(t, v.Pt)
 		ct := make([]byte, len(pt)+TagLen)
-		a.seal(ct, pt, unhex(t, e.Aad))
+		a.seal(ct, pt, vectors.Hex(t, e.Aad))
 		mustBe(t, "ciphertext", ct, e.Ct)
 	}
 
@@ -83,14 +68,14 @@ func TestRFC9180(t *testing.T) {
 	first := v.Encryptions[0]
 	var s Scratch
 	s.ephemeral = *key(t, v.SkEm)
-	pt := unhex(t, v.Pt)
+	pt := vectors.Hex(t, v.Pt)
 	sealed := make([]byte, EncLen+len(pt)+TagLen)
-	if !sender.seal(sealed, &s, unhex(t, first.Aad), pt) {
+	if !sender.seal(sealed, &s, vectors.Hex(t, first.Aad), pt) {
 		t.Fatal("does not seal")
 	}
 	mustBe(t, "message", sealed, v.PkEm+first.Ct)
 	got := make([]byte, len(pt))
-	if !recipient.Open(got, &s, unhex(t, first.Aad), sealed) || !bytes.Equal(got, pt) {
+	if !recipient.Open(got, &s, vectors.Hex(t, first.Aad), sealed) || !bytes.Equal(got, pt) {
 		t.Error("does not open")
 	}
 }
@@ -115,7 +100,7 @@ func TestLowOrder(t *testing.T) {
 
 // TestAllocations also looks whether the scratch is clear after each call.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	var s Scratch

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ecoin/core/internal/chapoly"
+	"ecoin/core/internal/race"
 )
 
 // manySender and manyRecipient are what the suites' batches have in common.
@@ -188,7 +189,7 @@ func TestPrepared(t *testing.T) {
 }
 
 func TestManyAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	recipient := NewRecipient(&[32]byte{1, 2, 3}, []byte("info"))

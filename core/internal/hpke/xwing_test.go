@@ -5,11 +5,11 @@ import (
 	"crypto/hpke"
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
-	"encoding/json"
 	"math/rand/v2"
-	"os"
 	"testing"
 
+	"ecoin/core/internal/race"
+	"ecoin/core/internal/vectors"
 	"ecoin/core/internal/xwing"
 )
 
@@ -26,10 +26,6 @@ func newXWingPair(t testing.TB, seed, info []byte) (*XWingSender, *XWingRecipien
 
 // TestXWingVector holds the vector of Go's source that has the suite's algorithms.
 func TestXWingVector(t *testing.T) {
-	text, err := os.ReadFile("../../testdata/xwing.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct {
 		Suite struct {
 			Info, IkmE, SkRm, PkRm, Enc, Key string
@@ -38,14 +34,12 @@ func TestXWingVector(t *testing.T) {
 			Encryptions                      []struct{ Nonce, Aad, Pt, Ct string }
 		}
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
+	vectors.File(t, "../../testdata/xwing.json", &file)
 	v := &file.Suite
 	if len(v.Encryptions) != 10 || v.Encryptions[0].Nonce != v.BaseNonce {
 		t.Fatalf("%d encryptions, want 10, the first with the base nonce", len(v.Encryptions))
 	}
-	sender, recipient := newXWingPair(t, unhex(t, v.SkRm), unhex(t, v.Info))
+	sender, recipient := newXWingPair(t, vectors.Hex(t, v.SkRm), vectors.Hex(t, v.Info))
 
 	// The key schedule, from either side.
 	for _, schedule := range []*keySchedule{&sender.schedule, &recipient.schedule} {
@@ -57,19 +51,19 @@ func TestXWingVector(t *testing.T) {
 
 	// The AEAD, with every nonce of the vector.
 	for _, e := range v.Encryptions {
-		a := aead{key: *key(t, v.Key), nonce: [12]byte(unhex(t, e.Nonce))}
-		pt := unhex(t, e.Pt)
+		a := aead{key: *key(t, v.Key), nonce: [12]byte(vectors.Hex(t, e.Nonce))}
+		pt := vectors.Hex(t, e.Pt)
 		ct := make([]byte, len(pt)+TagLen)
-		a.seal(ct, pt, unhex(t, e.Aad))
+		a.seal(ct, pt, vectors.Hex(t, e.Aad))
 		mustBe(t, "ciphertext", ct, e.Ct)
 	}
 
 	// The whole, as far as we offer it: the first message of a context.
 	first := v.Encryptions[0]
-	pt, aad, random := unhex(t, first.Pt), unhex(t, first.Aad), unhex(t, v.IkmE)
+	pt, aad, random := vectors.Hex(t, first.Pt), vectors.Hex(t, first.Aad), vectors.Hex(t, v.IkmE)
 	sealed := make([]byte, XWingEncLen+len(pt)+TagLen)
 	s := Scratch{ephemeral: [32]byte(random[32:])}
-	ek, err := mlkem.NewEncapsulationKey768(unhex(t, v.PkRm)[:mlkem.EncapsulationKeySize768])
+	ek, err := mlkem.NewEncapsulationKey768(vectors.Hex(t, v.PkRm)[:mlkem.EncapsulationKeySize768])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +120,7 @@ func TestXWingAllocations(t *testing.T) {
 		if !ok || s != (Scratch{}) {
 			t.Errorf("%s: outcome as expected: %v, scratch clear: %v", name, ok, s == Scratch{})
 		}
-		if n > c.want && !raceEnabled { // the race detector allocates
+		if n > c.want && !race.Enabled { // the race detector allocates
 			t.Errorf("%s: %v allocations, crypto/mlkem makes %v", name, n, c.want)
 		}
 	}

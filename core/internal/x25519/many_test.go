@@ -3,12 +3,11 @@ package x25519
 import (
 	"bytes"
 	"crypto/ecdh"
-	"encoding/json"
-	"io/fs"
 	"math/rand/v2"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
+	"ecoin/core/internal/race"
+	"ecoin/core/internal/vectors"
 )
 
 // implementations runs f with each way to multiply many points that this machine has:
@@ -52,14 +51,8 @@ func randomBytes(rng *rand.ChaCha8) (b [32]byte) {
 // TestManyWycheproof puts each of Wycheproof's private keys before many points: the
 // vector's, in a lane that moves, among random ones.
 func TestManyWycheproof(t *testing.T) {
-	text, err := fs.ReadFile(wycheproof.TestVectors, "x25519_test.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v xdhVectors
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.Wycheproof(t, "x25519_test.json", &v)
 	implementations(t, func(t *testing.T) {
 		rng := rand.NewChaCha8([32]byte{1})
 		var s Scratch
@@ -247,7 +240,7 @@ func TestManyPanics(t *testing.T) {
 }
 
 func TestManyAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	implementations(t, func(t *testing.T) {

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"encoding/hex"
-	"encoding/json"
-	"io/fs"
 	"slices"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
+	"ecoin/core/internal/vectors"
 )
 
 func unhex(t testing.TB, s string) *[32]byte {
@@ -104,14 +102,8 @@ type xdhVectors struct {
 // points on the twist, not reduced or of low order; all have the result that the
 // RFC computes, and the last alone are zero.
 func TestWycheproof(t *testing.T) {
-	text, err := fs.ReadFile(wycheproof.TestVectors, "x25519_test.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v xdhVectors
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.Wycheproof(t, "x25519_test.json", &v)
 	n, zeros := 0, 0
 	for _, g := range v.TestGroups {
 		if g.Curve != "curve25519" {

@@ -6,25 +6,12 @@ import (
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
 	"encoding/hex"
-	"encoding/json"
-	"io/fs"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/c2sp/wycheproof"
-
+	"ecoin/core/internal/vectors"
 	"ecoin/core/internal/x25519"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // decapsulate is the three steps of a recipient.
 func (k *PrivateKey) decapsulate(shared *[32]byte, enc *[EncLen]byte) bool {
@@ -62,49 +49,32 @@ func (k *PublicKey) encapsulate(t testing.TB, shared *[32]byte, enc *[EncLen]byt
 
 // TestVectors holds the two vectors of X-Wing in Go's source, in both directions.
 func TestVectors(t *testing.T) {
-	text, err := os.ReadFile("../../testdata/xwing.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	type vector struct {
 		IkmE, SkRm, PkRm, Enc string
 		SharedSecret          string `json:"shared_secret"`
 	}
 	var v struct{ Suite, Kem vector }
-	if err := json.Unmarshal(text, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors.File(t, "../../testdata/xwing.json", &v)
 	for _, v := range []vector{v.Suite, v.Kem} {
-		private := NewPrivateKey((*[SeedLen]byte)(unhex(t, v.SkRm)))
+		private := NewPrivateKey((*[SeedLen]byte)(vectors.Hex(t, v.SkRm)))
 		if got := hex.EncodeToString(private.Public()[:]); got != v.PkRm {
 			t.Errorf("public key %s, want %s", got, v.PkRm)
 		}
 		var shared [32]byte
-		if !private.decapsulate(&shared, (*[EncLen]byte)(unhex(t, v.Enc))) || hex.EncodeToString(shared[:]) != v.SharedSecret {
+		if !private.decapsulate(&shared, (*[EncLen]byte)(vectors.Hex(t, v.Enc))) || hex.EncodeToString(shared[:]) != v.SharedSecret {
 			t.Errorf("decapsulates to %x, want %s", shared, v.SharedSecret)
 		}
-		public, err := NewPublicKey((*[PublicLen]byte)(unhex(t, v.PkRm)))
+		public, err := NewPublicKey((*[PublicLen]byte)(vectors.Hex(t, v.PkRm)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var enc [EncLen]byte
-		random := unhex(t, v.IkmE)
+		random := vectors.Hex(t, v.IkmE)
 		shared = [32]byte{}
 		ok := public.encapsulate(t, &shared, &enc, random[:32], (*[32]byte)(random[32:]))
 		if !ok || hex.EncodeToString(enc[:]) != v.Enc || hex.EncodeToString(shared[:]) != v.SharedSecret {
 			t.Errorf("encapsulates to %x, secret %x, want %s", enc, shared, v.SharedSecret)
 		}
-	}
-}
-
-func readWycheproof(t *testing.T, file string, v any) {
-	t.Helper()
-	text, err := fs.ReadFile(wycheproof.TestVectors, file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, v); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -120,12 +90,12 @@ func TestWycheproof(t *testing.T) {
 			}
 		}
 	}
-	readWycheproof(t, "mlkem_768_test.json", &v)
+	vectors.Wycheproof(t, "mlkem_768_test.json", &v)
 	all, valid, length := 0, 0, 0
 	for _, g := range v.TestGroups {
 		for _, c := range g.Tests {
 			all++
-			seed, ciphertext := unhex(t, c.Seed), unhex(t, c.C)
+			seed, ciphertext := vectors.Hex(t, c.Seed), vectors.Hex(t, c.C)
 			if c.Result == "invalid" && (len(seed) != mlkem.SeedSize || len(ciphertext) != mlkem.CiphertextSize768) {
 				length++
 				continue
@@ -169,12 +139,12 @@ func TestWycheproofEncapsulation(t *testing.T) {
 			}
 		}
 	}
-	readWycheproof(t, "mlkem_768_encaps_test.json", &v)
+	vectors.Wycheproof(t, "mlkem_768_encaps_test.json", &v)
 	all, valid, refused, length := 0, 0, 0, 0
 	for _, g := range v.TestGroups {
 		for _, c := range g.Tests {
 			all++
-			ek := unhex(t, c.Ek)
+			ek := vectors.Hex(t, c.Ek)
 			if len(ek) != mlkem.EncapsulationKeySize768 {
 				length++
 				continue
@@ -193,7 +163,7 @@ func TestWycheproofEncapsulation(t *testing.T) {
 				t.Errorf("case %d: %v", c.TcID, err)
 				continue
 			}
-			ss, ct, err := mlkemtest.Encapsulate768(public.mlkem, unhex(t, c.M))
+			ss, ct, err := mlkemtest.Encapsulate768(public.mlkem, vectors.Hex(t, c.M))
 			if err != nil || hex.EncodeToString(ss) != c.K || hex.EncodeToString(ct) != c.C {
 				t.Errorf("case %d: secret %x, want %s (%v)", c.TcID, ss, c.K, err)
 			}

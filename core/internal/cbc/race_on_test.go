@@ -1,5 +1,0 @@
-//go:build race
-
-package cbc
-
-const raceEnabled = true

@@ -1,5 +1,0 @@
-//go:build !race
-
-package chapoly
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build race
-
-package hpke
-
-const raceEnabled = true

@@ -1,5 +1,0 @@
-//go:build !race
-
-package x25519
-
-const raceEnabled = false
