@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -216,110 +215,4 @@ func TestScratchHoldsNoSecrets(t *testing.T) {
 			t.Error("Wipe leaves something")
 		}
 	})
-}
-
-// scratchHolds reports whether eight bytes of secret are in s or in its memory for
-// batches of headers.
-func scratchHolds(s *Scratch, secret []byte) bool {
-	memories := [][]byte{unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s))}
-	if b := s.headers; b != nil {
-		memories = append(memories, unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b)))
-	}
-	for i := range len(secret) - 7 {
-		for _, m := range memories {
-			if bytes.Contains(m, secret[i:i+8]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// TestScratchBytes scans the whole memory of the scratch, after a header was sealed
-// or opened or refused, for any eight bytes of what must not stay there. Unlike
-// TestScratchHoldsNoSecrets it does not need to know the fields.
-func TestScratchBytes(t *testing.T) {
-	key := testX25519()
-	ring, err := NewKeyring(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private := key.open.(x25519Opener).priv.Bytes()
-	var s Scratch
-	sec := testSecrets(1)
-	// holds returns the name of what the scratch holds after record went through it.
-	holds := func(record []byte) string {
-		enc := record[BoundLen : BoundLen+32]
-		dh := twinDH(t, private, enc)
-		w := newTwin(dh, enc, key.Public().Bytes(), []byte(headerInfo))
-		for name, b := range map[string][]byte{
-			"coin": sec.Coin[:], "IV": sec.IV[:], "private key": private, "Diffie-Hellman result": dh,
-			"shared secret": w.sharedSecret, "AEAD key": w.key, "nonce": w.baseNonce,
-		} {
-			if scratchHolds(&s, b) {
-				return name
-			}
-		}
-		return ""
-	}
-	check := func(after string, record []byte) {
-		t.Helper()
-		if name := holds(record); name != "" {
-			t.Errorf("after %s the scratch holds the %s", after, name)
-		}
-	}
-	record, err := key.Public().AppendHeader(nil, &s, sec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check("AppendHeader", record)
-	var out Secrets
-	if err := ring.OpenHeader(&s, record, &out); err != nil || out != *sec {
-		t.Fatal(err)
-	}
-	check("OpenHeader", record)
-	for _, i := range []int{BoundLen + 1, BoundLen + 33, len(record) - 1} {
-		forged := flip(record, i)
-		if err := ring.OpenHeader(&s, forged, &out); err != ErrOpen {
-			t.Fatal(err)
-		}
-		check("a failed OpenHeader", forged)
-		check("a failed OpenHeader", record)
-	}
-
-	// Batches, with one record that is forged.
-	batch, err := key.Public().AppendHeaders(nil, &s, slices.Repeat([]Secrets{*sec}, 20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var records [][]byte
-	for len(batch) > 0 {
-		var one []byte
-		if one, batch, err = CutRecord(batch); err != nil {
-			t.Fatal(err)
-		}
-		records = append(records, one)
-	}
-	check("AppendHeaders", records[0])
-	check("AppendHeaders", records[19])
-	records[3] = flip(records[3], BoundLen+33)
-	outs, oks := make([]Secrets, len(records)), make([]bool, len(records))
-	ring.OpenHeaders(&s, records, outs, oks)
-	for i := range records {
-		if oks[i] != (i != 3) {
-			t.Fatalf("record %d opens: %v", i, oks[i])
-		}
-		check("OpenHeaders", records[i])
-	}
-	for i, m := range s.headers.msgs {
-		if m.AAD != nil || m.Plain != nil || m.Sealed != nil {
-			t.Errorf("the scratch keeps message %d of a batch", i)
-		}
-	}
-
-	// The scan finds what there is.
-	copy(s.plain[3:], private[4:12])
-	if holds(record) != "private key" {
-		t.Error("the scan does not see a private key")
-	}
 }

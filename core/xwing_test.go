@@ -255,64 +255,6 @@ func TestXWingPrivateKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestXWingScratchBytes is TestScratchBytes for SuiteXWing.
-func TestXWingScratchBytes(t *testing.T) {
-	key := testXWing()
-	ring, err := NewKeyring(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := key.open.(xwingOpener).seed[:]
-	var s Scratch
-	sec := testSecrets(1)
-	check := func(after string, record []byte) {
-		t.Helper()
-		w, ssM, ssX, dkM, dkX := xwingTwinOpens(t, seed, record[BoundLen:BoundLen+1120], key.Public().Bytes(), []byte(headerInfo))
-		for name, b := range map[string][]byte{
-			"coin": sec.Coin[:], "IV": sec.IV[:], "seed": seed, "ML-KEM seed": dkM, "X25519 key": dkX,
-			"ML-KEM secret": ssM, "Diffie-Hellman result": ssX, "AEAD key": w.key, "nonce": w.baseNonce,
-		} {
-			if scratchHolds(&s, b) {
-				t.Errorf("after %s the scratch holds the %s", after, name)
-			}
-		}
-	}
-	record, err := key.Public().AppendHeader(nil, &s, sec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check("AppendHeader", record)
-	var out Secrets
-	if err := ring.OpenHeader(&s, record, &out); err != nil || out != *sec {
-		t.Fatal(err)
-	}
-	check("OpenHeader", record)
-	for _, i := range []int{BoundLen + 1, BoundLen + 1100, BoundLen + 1121, len(record) - 1} {
-		forged := flip(record, i)
-		if err := ring.OpenHeader(&s, forged, &out); err != ErrOpen {
-			t.Fatal(err)
-		}
-		check("a failed OpenHeader", forged)
-		check("a failed OpenHeader", record)
-	}
-
-	batch, err := key.Public().AppendHeaders(nil, &s, []Secrets{*sec, *sec, *sec})
-	if err != nil {
-		t.Fatal(err)
-	}
-	records := slices.Collect(slices.Chunk(batch, SuiteXWing.RecordLen()))
-	check("AppendHeaders", records[0])
-	check("AppendHeaders", records[2])
-	records[1] = flip(records[1], BoundLen+1)
-	outs, oks := make([]Secrets, 3), make([]bool, 3)
-	if ring.OpenHeaders(&s, records, outs, oks); !slices.Equal(oks, []bool{true, false, true}) {
-		t.Fatalf("the batch opens: %v", oks)
-	}
-	for _, record := range records {
-		check("OpenHeaders", record)
-	}
-}
-
 // TestXWingLowOrder seals as a sender would who takes the zero that a point of low
 // order gives for a secret: everything is right but that.
 func TestXWingLowOrder(t *testing.T) {
