@@ -298,8 +298,8 @@ func TestLowOrderErrors(t *testing.T) {
 		seal  sealer
 		want  string
 	}{
-		{SuiteX25519, x25519Sealer{hpke.NewSender(new([32]byte), nil)}, "public key is a point of low order"},
-		{SuiteXWing, xwingSealer{hpke.NewXWingSender(hybrid, nil)}, "X25519 half of the public key is a point of low order"},
+		{SuiteX25519, &hpkeSealer{hpke.NewSender(new([32]byte), nil), x25519HeaderLen, errLowOrder}, "public key is a point of low order"},
+		{SuiteXWing, &hpkeSealer{hpke.NewXWingSender(hybrid, nil), xwingHeaderLen, errXWingLowOrder}, "X25519 half of the public key is a point of low order"},
 	} {
 		key := newPublicKey(c.suite, nil, c.seal)
 		for n, what := range map[int]string{1: "header", 3: "headers"} {

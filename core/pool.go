@@ -26,14 +26,17 @@ const MaxPool = 1 << 16
 // NewHeaderPool returns an empty pool for k with room for size keys, 76 bytes each. A k
 // of another suite, and a size that is not from 1 to MaxPool, are errors.
 func NewHeaderPool(k *PublicKey, size int) (*HeaderPool, error) {
-	seal, ok := k.seal.(x25519Sealer)
-	if !ok {
+	var sender *hpke.Sender
+	if seal, ok := k.seal.(*hpkeSealer); ok {
+		sender, _ = seal.sender.(*hpke.Sender)
+	}
+	if sender == nil {
 		return nil, fmt.Errorf("core: no pool for headers of suite %v: only %v has one", k.suite, SuiteX25519)
 	}
 	if size < 1 || size > MaxPool {
 		return nil, fmt.Errorf("core: pool of %d headers, want 1 to %d", size, MaxPool)
 	}
-	return &HeaderPool{key: k, sender: seal.sender, ready: make([]hpke.Prepared, 0, size)}, nil
+	return &HeaderPool{key: k, sender: sender, ready: make([]hpke.Prepared, 0, size)}, nil
 }
 
 // Len returns the number of ephemeral keys that are ready.

@@ -63,6 +63,7 @@ func TestHeaderPool(t *testing.T) {
 func TestNewHeaderPoolRefuses(t *testing.T) {
 	for name, f := range map[string]func() (*HeaderPool, error){
 		"rsa3072":   func() (*HeaderPool, error) { return NewHeaderPool(testRSA().Public(), 1) },
+		"xwing":     func() (*HeaderPool, error) { return NewHeaderPool(testXWing().Public(), 1) },
 		"no room":   func() (*HeaderPool, error) { return NewHeaderPool(testX25519().Public(), 0) },
 		"too large": func() (*HeaderPool, error) { return NewHeaderPool(testX25519().Public(), MaxPool+1) },
 	} {

@@ -7,42 +7,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 
 	"ecoin/core/internal/hpke"
 )
 
 const x25519HeaderLen = hpke.EncLen + secretsLen + hpke.TagLen
 
-type x25519Sealer struct{ sender *hpke.Sender }
-
-func (k x25519Sealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte, error) {
-	start := len(dst)
-	out := slices.Grow(dst, x25519HeaderLen)[:start+x25519HeaderLen]
-	if !k.sender.Seal(out[start:], &s.hpke, bound, s.plain[:]) {
-		return dst, errLowOrder
-	}
-	return out, nil
-}
-
-func (k x25519Sealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) error {
-	if !k.sender.SealMany(s, msgs) {
-		return errLowOrder
-	}
-	return nil
-}
-
 type x25519Opener struct {
-	recipient *hpke.Recipient
-	priv      *ecdh.PrivateKey // to be marshaled
-}
-
-func (k x25519Opener) openHeader(s *Scratch, bound, header []byte) bool {
-	return k.recipient.Open(s.plain[:], &s.hpke, bound, header)
-}
-
-func (k x25519Opener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
-	k.recipient.OpenMany(s, msgs)
+	hpkeOpener
+	priv *ecdh.PrivateKey // to be marshaled
 }
 
 func (k x25519Opener) marshalPKCS8() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k.priv) }
@@ -71,7 +44,7 @@ func parseX25519Public(b []byte) (*PublicKey, error) {
 		return nil, fmt.Errorf("core: x25519 %w", errLowOrder)
 	}
 	sender := hpke.NewSender((*[32]byte)(raw), []byte(headerInfo))
-	return newPublicKey(SuiteX25519, raw, x25519Sealer{sender}), nil
+	return newPublicKey(SuiteX25519, raw, &hpkeSealer{sender, x25519HeaderLen, errLowOrder}), nil
 }
 
 // canonicalX25519 reports whether the little-endian number b is below 2^255 - 19.
@@ -105,5 +78,5 @@ func newX25519(priv *ecdh.PrivateKey) (*PrivateKey, error) {
 	scalar := priv.Bytes()
 	recipient := hpke.NewRecipient((*[32]byte)(scalar), []byte(headerInfo))
 	clear(scalar)
-	return &PrivateKey{public: public, open: x25519Opener{recipient, priv}}, nil
+	return &PrivateKey{public: public, open: x25519Opener{hpkeOpener{recipient}, priv}}, nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"slices"
 
 	"ecoin/core/internal/hpke"
 	"ecoin/core/internal/xwing"
@@ -15,38 +14,12 @@ import (
 
 const xwingHeaderLen = hpke.XWingEncLen + secretsLen + hpke.TagLen
 
-type xwingSealer struct{ sender *hpke.XWingSender }
-
-func (k xwingSealer) appendHeader(dst []byte, s *Scratch, bound []byte) ([]byte, error) {
-	start := len(dst)
-	out := slices.Grow(dst, xwingHeaderLen)[:start+xwingHeaderLen]
-	if !k.sender.Seal(out[start:], &s.hpke, bound, s.plain[:]) {
-		return dst, errXWingLowOrder
-	}
-	return out, nil
-}
-
-func (k xwingSealer) sealHeaders(s *hpke.ManyScratch, msgs []hpke.Message) error {
-	if !k.sender.SealMany(s, msgs) {
-		return errXWingLowOrder
-	}
-	return nil
-}
-
 // errXWingLowOrder is errLowOrder for SuiteXWing.
 var errXWingLowOrder = errors.New("X25519 half of the public key is a point of low order")
 
 type xwingOpener struct {
-	recipient *hpke.XWingRecipient
-	seed      *xwingSeed // to be marshaled
-}
-
-func (k xwingOpener) openHeader(s *Scratch, bound, header []byte) bool {
-	return k.recipient.Open(s.plain[:], &s.hpke, bound, header)
-}
-
-func (k xwingOpener) openHeaders(s *hpke.ManyScratch, msgs []hpke.Message) {
-	k.recipient.OpenMany(s, msgs)
+	hpkeOpener
+	seed *xwingSeed // to be marshaled
 }
 
 func (k xwingOpener) marshalPKCS8() ([]byte, error) { return k.seed.marshalPKCS8() }
@@ -66,7 +39,7 @@ func parseXWingPublic(b []byte) (*PublicKey, error) {
 		return nil, errors.New("core: xwing public key: X25519 half is not fully reduced; no private key has it")
 	}
 	sender := hpke.NewXWingSender(key, []byte(headerInfo))
-	return newPublicKey(SuiteXWing, raw, xwingSealer{sender}), nil
+	return newPublicKey(SuiteXWing, raw, &hpkeSealer{sender, xwingHeaderLen, errXWingLowOrder}), nil
 }
 
 func generateXWing() (*PrivateKey, error) {
@@ -85,7 +58,7 @@ func newXWing(seed *xwingSeed) (*PrivateKey, error) {
 	}
 	recipient := hpke.NewXWingRecipient(key, []byte(headerInfo))
 	own := *seed
-	return &PrivateKey{public: public, open: xwingOpener{recipient, &own}}, nil
+	return &PrivateKey{public: public, open: xwingOpener{hpkeOpener{recipient}, &own}}, nil
 }
 
 // An xwingSeed is a private key of SuiteXWing as draft-connolly-cfrg-xwing-kem
