@@ -11,17 +11,14 @@ import (
 
 // Each is a set of instructions that one kind of routine needs.
 var (
-	// AESNI is AES on 128-bit registers in VEX encoding, with SSSE3's byte shuffle.
-	AESNI = cpu.X86.HasAES && cpu.X86.HasAVX && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41
+	// AESNI is AES on 128-bit registers. Its routines are in VEX encoding throughout.
+	AESNI = cpu.X86.HasAES && cpu.X86.HasAVX
 
 	// SHANI is SHA-256's rounds, with SSSE3 and SSE4.1.
 	SHANI = cpu.X86.HasSSSE3 && cpu.X86.HasSSE41 && hasSHA()
 
-	// AVX512 is 512-bit integer arithmetic: F, BW, DQ, VL.
+	// AVX512 is arithmetic on 512-bit registers, of floating-point numbers too: F, BW, DQ, VL.
 	AVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL
-
-	// FMA is the floating-point multiply-add.
-	FMA = cpu.X86.HasFMA
 
 	// VAES is AES on 512-bit registers.
 	VAES = AVX512 && AESNI && cpu.X86.HasAVX512VAES

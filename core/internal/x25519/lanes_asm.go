@@ -9,7 +9,7 @@ var lanesImpl = func() implementation {
 	switch {
 	case cpu.IFMA:
 		return implIFMA
-	case cpu.AVX512 && cpu.FMA:
+	case cpu.AVX512:
 		return implFMA
 	}
 	return implTwin
