@@ -13,7 +13,10 @@ import (
 // coin is spent is to encrypt 48 bytes. A device fills it while it waits. It is for
 // keys of SuiteX25519. Each ephemeral key serves one header and is wiped.
 //
-// One goroutine may use a pool at a time. It is secret and prints as "redacted".
+// One goroutine may use a pool at a time, and a copy must not be used: a key that seals
+// two headers gives both away. For the same reason a device that goes on from a copy of
+// its memory, as a virtual machine from a snapshot, calls Wipe first. A pool is secret
+// and prints as "redacted".
 type HeaderPool struct {
 	key    *PublicKey
 	sender *hpke.Sender

@@ -188,6 +188,24 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
+// TestPreparedTwice: what is left of a used key seals nothing.
+func TestPreparedTwice(t *testing.T) {
+	sender := NewSender((*[32]byte)(NewRecipient(&[32]byte{1}, nil).schedule.public[:32]), nil)
+	prepared := make([]Prepared, 1)
+	if !sender.Prepare(new(ManyScratch), prepared) {
+		t.Fatal("does not prepare")
+	}
+	sealed := make([]byte, EncLen+TagLen)
+	prepared[0].Seal(sealed, new(Scratch), nil, nil)
+	before := bytes.Clone(sealed)
+	defer func() {
+		if recover() == nil || !bytes.Equal(sealed, before) {
+			t.Error("a used key seals")
+		}
+	}()
+	prepared[0].Seal(sealed, new(Scratch), nil, nil)
+}
+
 func TestManyAllocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
@@ -196,6 +214,9 @@ func TestManyAllocations(t *testing.T) {
 	sender := NewSender((*[32]byte)(recipient.schedule.public[:32]), []byte("info"))
 	one, many := new(Scratch), new(ManyScratch)
 	prepared := make([]Prepared, 16)
+	if !sender.Prepare(many, prepared) {
+		t.Fatal("does not prepare")
+	}
 	for _, n := range []int{1, 8, 64} {
 		msgs := newMessages(rand.NewChaCha8([32]byte{}), n, EncLen)
 		for name, f := range map[string]func(){

@@ -36,7 +36,11 @@ func (k *Sender) Prepare(s *ManyScratch, to []Prepared) bool {
 }
 
 // Seal sets dst to enc | ciphertext | tag and wipes p. dst must not overlap the inputs.
+// A p that is wiped panics: its key is one that everybody has.
 func (p *Prepared) Seal(dst []byte, s *Scratch, aad, plaintext []byte) {
+	if p.enc == ([EncLen]byte{}) { // no key has this point
+		panic("hpke: a prepared key is used a second time")
+	}
 	copy(dst, p.enc[:])
 	s.aead.key, s.aead.nonce = p.key, p.nonce
 	*p = Prepared{}
