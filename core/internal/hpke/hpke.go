@@ -29,8 +29,8 @@ type Scratch struct {
 	aead      aead
 }
 
-// Wipe clears s.
-func (s *Scratch) Wipe() { *s = Scratch{} }
+// wipe clears s.
+func (s *Scratch) wipe() { *s = Scratch{} }
 
 // A Sender seals for one public key. It does not change and is safe for concurrent
 // use.
@@ -57,7 +57,7 @@ func (k *Sender) Seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 
 // seal is Seal with the ephemeral key in s.
 func (k *Sender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
-	defer s.Wipe()
+	defer s.wipe()
 	enc := (*[EncLen]byte)(dst)
 	if !k.exchanger.one(enc, &s.dh, &s.ephemeral) {
 		return false
@@ -88,7 +88,7 @@ func NewRecipient(private *[32]byte, info []byte) *Recipient {
 // whether it opened; if not, dst is as it was. dst has len(sealed) - EncLen - TagLen
 // bytes and must not overlap the inputs. An enc of low order does not open.
 func (k *Recipient) Open(dst []byte, s *Scratch, aad, sealed []byte) bool {
-	defer s.Wipe()
+	defer s.wipe()
 	enc := (*[EncLen]byte)(sealed)
 	if !k.private.Multiply(&s.dh, enc) {
 		return false

@@ -178,7 +178,7 @@ func (s *ManyScratch) wipe(n int) {
 	clear(s.enc[:n])
 	clear(s.dh[:n])
 	clear(s.ok[:n])
-	s.one.Wipe()
+	s.one.wipe()
 	s.lanes = laneScratch{}
 	s.keys = chapoly.Keys{}
 	s.messages = chapoly.Messages{}

@@ -47,7 +47,7 @@ func (k *XWingSender) Seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
 
 // seal is Seal with the ephemeral X25519 key in s and the ML-KEM half done.
 func (k *XWingSender) seal(dst []byte, s *Scratch, aad, plaintext []byte) bool {
-	defer s.Wipe()
+	defer s.wipe()
 	enc := (*[XWingEncLen]byte)(dst)
 	if !k.exchanger.one(xwing.EncX25519(enc), s.xwing.X25519(), &s.ephemeral) {
 		return false
@@ -102,7 +102,7 @@ func NewXWingRecipient(private *xwing.PrivateKey, info []byte) *XWingRecipient {
 // TagLen bytes and must not overlap the inputs. An enc whose X25519 half is of low
 // order does not open.
 func (k *XWingRecipient) Open(dst []byte, s *Scratch, aad, sealed []byte) bool {
-	defer s.Wipe()
+	defer s.wipe()
 	enc := (*[XWingEncLen]byte)(sealed)
 	if !k.x25519.Multiply(s.xwing.X25519(), xwing.EncX25519(enc)) {
 		return false
