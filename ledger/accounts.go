@@ -108,7 +108,7 @@ func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account
 		return Account{}, err
 	}
 	defer l.accounts.unlock(id)
-	a, err := l.readAccount(l.db, id)
+	a, err := l.readAccount(id)
 	if err != nil {
 		return Account{}, err
 	}
@@ -164,10 +164,9 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(Account) error) (err e
 		return err
 	}
 	defer leave()
-	snap := l.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snap.Close()) }()
-	l.settle()
-	it, err := snap.NewIter(kindRange(kindAccount))
+	v := l.newView()
+	defer func() { err = errors.Join(err, v.close()) }()
+	it, err := v.accounts().NewIter(kindRange(kindAccount))
 	if err != nil {
 		return fmt.Errorf("%w: accounts: %w", errRead, err)
 	}
@@ -179,7 +178,7 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(Account) error) (err e
 		if len(it.Key()) != accountKeyLen {
 			return fmt.Errorf("%w: accounts: %w", errRead, badRecord("account", "wrong key"))
 		}
-		a, err := l.readAccount(snap, AccountID(it.Key()[1:]))
+		a, err := l.assemble(AccountID(it.Key()[1:]), v.snaps, tally{}, nil)
 		if err != nil {
 			return err
 		}
@@ -192,35 +191,56 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(Account) error) (err e
 
 // report returns an account at one moment, once everything it shows is durable.
 func (l *Ledger) report(id AccountID) (a Account, err error) {
-	snap := l.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snap.Close()) }()
-	if a, err = l.readAccount(snap, id); err != nil {
+	if a, err = l.readAccount(id); err != nil {
 		return Account{}, err
 	}
 	l.settle()
 	return a, nil
 }
 
-// readAccount puts an account together. Its tallies are all of one moment; with a
-// snapshot the rest is of the same.
-func (l *Ledger) readAccount(db pebble.Reader, id AccountID) (Account, error) {
-	record, err := l.readRecord(db, id)
+// readAccount returns an account as of one moment. Reading its tallies one by one
+// could see a later redeem without an earlier return.
+func (l *Ledger) readAccount(id AccountID) (_ Account, err error) {
+	var sum tally
+	var have [maxShards]bool
+	for _, s := range l.shards {
+		s.books.mu.Lock()
+	}
+	for _, s := range l.shards {
+		if r := s.books.rows[id]; r != nil {
+			sum.add(r.tally)
+			have[s.index] = true
+		}
+	}
+	snaps := l.snapshots()
+	for _, s := range l.shards {
+		s.books.mu.Unlock()
+	}
+	defer func() { err = errors.Join(err, closeSnapshots(snaps)) }()
+	return l.assemble(id, snaps, sum, &have)
+}
+
+// assemble puts an account together from snapshots of one moment, and the sum of the
+// tallies of the shards that have names; those are not read.
+func (l *Ledger) assemble(id AccountID, snaps []*pebble.Snapshot, sum tally, have *[maxShards]bool) (Account, error) {
+	record, err := l.readRecord(snaps[0], id)
 	if err != nil {
 		return Account{}, err
 	}
-	f, err := getFunds(db, id)
+	f, err := getFunds(snaps[0], id)
 	if err != nil {
 		return Account{}, err
 	}
-	t, err := sumTallies(db, id)
-	if err != nil {
-		return Account{}, err
+	for _, db := range snaps {
+		if err := addTallies(&sum, db, id, have); err != nil {
+			return Account{}, err
+		}
 	}
 	return Account{
 		ID: id, Name: record.name, Role: record.role, Pin: record.pin, Removed: record.removed,
 		Created: time.UnixMilli(record.created),
 		Granted: f.granted, Issued: f.issued,
-		Redeemed: t.redeemed, Returned: t.returned, Refunded: t.refunded,
+		Redeemed: sum.redeemed, Returned: sum.returned, Refunded: sum.refunded,
 	}, nil
 }
 
@@ -273,15 +293,17 @@ func getFunds(db pebble.Reader, id AccountID) (f funds, err error) {
 	return f, nil
 }
 
-// sumTallies adds up an account's tallies over all shards, as of one moment. Reading
-// them one by one could see a later redeem without an earlier return.
-func sumTallies(db pebble.Reader, id AccountID) (sum tally, err error) {
+// addTallies adds an account's tallies in db to sum, but for those of shards that have names.
+func addTallies(sum *tally, db pebble.Reader, id AccountID, have *[maxShards]bool) error {
 	it, err := db.NewIter(&pebble.IterOptions{
 		LowerBound: appendTallyKey(nil, &id, 0),
 		UpperBound: append(appendTallyKey(nil, &id, maxShards-1), 0),
 	})
 	if err == nil {
 		for ok := it.First(); ok && err == nil; ok = it.Next() {
+			if key := it.Key(); have != nil && len(key) == tallyKeyLen && have[key[tallyKeyLen-1]] {
+				continue
+			}
 			var t tally
 			t, err = decodeTally(it.Value())
 			sum.add(t)
@@ -289,7 +311,7 @@ func sumTallies(db pebble.Reader, id AccountID) (sum tally, err error) {
 		err = errors.Join(err, it.Close())
 	}
 	if err != nil {
-		return tally{}, fmt.Errorf("%w: tallies of account %v: %w", errRead, id, err)
+		return fmt.Errorf("%w: tallies of account %v: %w", errRead, id, err)
 	}
-	return sum, nil
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -39,6 +40,7 @@ const maxProblems = 100
 // what must agree:
 //
 //   - a coin is in one state, its record can be read, and it is counted by its shard;
+//   - a shard's index, if it has one, holds exactly the live coins of the store;
 //   - each shard's counters are the sums of the accounts' tallies in it;
 //   - each account has one pin, funds and only tallies of shards that exist;
 //   - what the accounts withdrew is what the shards issued and what is under way;
@@ -46,7 +48,8 @@ const maxProblems = 100
 //
 // What is wrong, damaged files included, is listed in Problems. An error means that
 // there was no audit: ErrClosed, also when Close breaks it off, or ctx.Err(). It reads
-// about as fast as the disk does and needs hardly any memory.
+// about as fast as the disk does and needs hardly any memory. With an index, calls wait
+// for some tens of milliseconds at its beginning.
 func (l *Ledger) Audit(ctx context.Context) (_ Audit, err error) {
 	leave, err := l.enter(ctx)
 	if err != nil {
@@ -63,10 +66,10 @@ func (l *Ledger) Audit(ctx context.Context) (_ Audit, err error) {
 		}
 	}()
 
-	snap := l.db.NewSnapshot()
-	defer func() { err = errors.Join(err, snap.Close()) }()
-	l.settle()
-	a := auditor{l: l, ctx: ctx, db: snap}
+	v := l.newView()
+	defer func() { err = errors.Join(err, v.close()) }()
+	v.checkTables()
+	a := auditor{l: l, ctx: ctx, view: v}
 	a.run()
 	if ctx.Err() != nil {
 		return Audit{}, context.Cause(ctx)
@@ -79,7 +82,7 @@ func (l *Ledger) Audit(ctx context.Context) (_ Audit, err error) {
 type auditor struct {
 	l      *Ledger
 	ctx    context.Context
-	db     *pebble.Snapshot
+	view   *view
 	report Audit
 	more   int // problems that were not listed
 
@@ -116,9 +119,16 @@ func (a *auditor) run() {
 	}
 }
 
-// each calls visit for every row of a kind; key and value are valid during the call.
+// each calls visit for every row of a kind, disk by disk; key and value are valid
+// during the call.
 func (a *auditor) each(kind byte, what string, visit func(key, value []byte)) {
-	it, err := a.db.NewIter(kindRange(kind))
+	for _, db := range a.view.snaps {
+		a.eachOn(db, kind, what, visit)
+	}
+}
+
+func (a *auditor) eachOn(db *pebble.Snapshot, kind byte, what string, visit func(key, value []byte)) {
+	it, err := db.NewIter(kindRange(kind))
 	if err != nil {
 		a.broken("%s: cannot be read: %v", what, err)
 		return
@@ -150,10 +160,14 @@ func (a *auditor) readCounters() {
 
 // scanAccounts walks accounts, funds and tallies together, all ordered by account.
 func (a *auditor) scanAccounts() {
-	fundsRows := a.cursor(kindFunds, "funds of the accounts")
-	tallyRows := a.cursor(kindTally, "tallies of the accounts")
+	fundsRows := a.cursor(a.view.accounts(), kindFunds, "funds of the accounts")
 	defer fundsRows.close(a)
-	defer tallyRows.close(a)
+	var tallyRows []*cursor // one a disk
+	for _, db := range a.view.snaps {
+		rows := a.cursor(db, kindTally, "tallies of the accounts")
+		defer rows.close(a)
+		tallyRows = append(tallyRows, rows)
+	}
 	a.each(kindAccount, "accounts", func(key, value []byte) {
 		if len(key) != accountKeyLen {
 			a.broken("an account's key has the wrong length")
@@ -162,11 +176,13 @@ func (a *auditor) scanAccounts() {
 		id := AccountID(key[1:])
 		a.report.Accounts++
 		a.skip(fundsRows, id[:], "funds")
-		a.skip(tallyRows, id[:], "a tally")
+		for _, rows := range tallyRows {
+			a.skip(rows, id[:], "a tally")
+		}
 		record, err := decodeAccount(value)
 		if err != nil {
 			a.broken("account %v: %v", id, err)
-		} else if found, err := a.l.findPin(a.db, record.pin); err != nil || found != id {
+		} else if found, err := a.l.findPin(a.view.accounts(), record.pin); err != nil || found != id {
 			a.problem("account %v: its pin does not lead to it", id)
 		}
 		var f funds
@@ -178,7 +194,10 @@ func (a *auditor) scanAccounts() {
 			}
 			fundsRows.next()
 		}
-		t := a.sumTallies(tallyRows, id)
+		var t tally
+		for _, rows := range tallyRows {
+			t.add(a.sumTallies(rows, id))
+		}
 		balance := f.granted - f.issued + t.redeemed - t.returned + t.refunded
 		a.report.Granted += f.granted
 		a.report.Issued += f.issued
@@ -187,7 +206,9 @@ func (a *auditor) scanAccounts() {
 		a.report.Balances += balance
 	})
 	a.skip(fundsRows, nil, "funds")
-	a.skip(tallyRows, nil, "a tally")
+	for _, rows := range tallyRows {
+		a.skip(rows, nil, "a tally")
+	}
 
 	pins := 0
 	a.each(kindPin, "pins", func(key, value []byte) { pins++ })
@@ -228,23 +249,23 @@ func (a *auditor) skip(rows *cursor, id []byte, what string) {
 // scanWithdrawals counts the coins under way: those that are not live yet. They are
 // made again from the salt, because nothing else tells which they are.
 func (a *auditor) scanWithdrawals() {
-	spent, err := listWindows(a.db, kindSpent)
-	if err != nil {
-		a.broken("withdrawals under way: %v", err)
-		return
+	spent := a.windows()
+	looks := make([]lookup, len(a.view.snaps))
+	for i := range looks {
+		looks[i].db = a.view.snaps[i]
+		defer looks[i].end()
 	}
-	look := lookup{db: a.db}
-	defer look.end()
 	a.each(kindPending, "withdrawals under way", func(key, value []byte) {
 		p, err := decodePending(key, value)
 		if err != nil {
 			a.broken("a withdrawal under way: %v", err)
 			return
 		}
-		if _, err := a.l.readRecord(a.db, p.account); err != nil {
+		if _, err := a.l.readRecord(a.view.accounts(), p.account); err != nil {
 			a.problem("a withdrawal under way has no account: %v", err)
 		}
 		for _, fp := range a.l.o.Mint(nil, &p.salt, p.count) {
+			look := &looks[shardOf(&fp, len(a.l.shards))%len(looks)]
 			c, _, err := look.coin(&fp, spent, false)
 			switch {
 			case err != nil:
@@ -264,9 +285,28 @@ func (a *auditor) scanWithdrawals() {
 	})
 }
 
+// windows returns the windows of spent coins on any disk, oldest first.
+func (a *auditor) windows() (list []uint32) {
+	for _, db := range a.view.snaps {
+		some, err := listWindows(db, kindSpent)
+		if err != nil {
+			a.broken("windows of spent coins: %v", err)
+		}
+		list = append(list, some...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // scanRest looks between the kinds, where nothing may be.
 func (a *auditor) scanRest() {
-	it, err := a.db.NewIter(nil)
+	for _, db := range a.view.snaps {
+		a.scanRestOf(db)
+	}
+}
+
+func (a *auditor) scanRestOf(db *pebble.Snapshot) {
+	it, err := db.NewIter(nil)
 	if err != nil {
 		a.broken("keys of no known kind: %v", err)
 		return
@@ -314,16 +354,18 @@ func (a *auditor) compare() {
 // scanCoins walks live coins, returned coins and every window of spent ones together,
 // all ordered by fingerprint, so that a coin in two states is met at one place.
 func (a *auditor) scanCoins() {
-	windows, err := listWindows(a.db, kindSpent)
-	if err != nil {
-		a.broken("spent coins: %v", err)
-		return
+	var rows []*cursor
+	windows := a.windows()
+	for _, db := range a.view.snaps {
+		rows = append(rows, a.cursor(db, kindLive, "live coins"), a.cursor(db, kindReturned, "returned coins"))
+		for _, w := range windows {
+			rows = append(rows, a.windowCursor(db, w))
+		}
 	}
-	rows := []*cursor{a.cursor(kindLive, "live coins"), a.cursor(kindReturned, "returned coins")}
-	for _, w := range windows {
-		rows = append(rows, a.windowCursor(w))
+	var found [maxShards]struct {
+		live, returned, twice, bad int64
+		sum                        uint64 // of the live coins, see slot.mix
 	}
-	var found [maxShards]struct{ live, returned, twice, bad int64 }
 	shards := len(a.l.shards)
 	for a.ctx.Err() == nil {
 		var fp *core.Fingerprint
@@ -348,9 +390,10 @@ func (a *auditor) scanCoins() {
 			}
 			states++
 			var err error
-			switch i {
+			switch i % (2 + len(windows)) {
 			case 0:
 				f.live++
+				f.sum += toSlot(fp).mix()
 				if len(r.value()) != 0 {
 					err = badRecord("live coin", "it has a value")
 				}
@@ -389,6 +432,9 @@ func (a *auditor) scanCoins() {
 		if a.partial {
 			continue
 		}
+		if m := a.view.marks[i]; m.has && (m.n != f.live || m.sum != f.sum || !m.sound) {
+			a.problem("shard %d: its index does not hold the %d live coins of the store", i, f.live)
+		}
 		if f.live != c.live() {
 			a.problem("shard %d: it counts %d live coins, the scan found %d", i, c.live(), f.live)
 		}
@@ -407,22 +453,22 @@ type cursor struct {
 	err    error
 }
 
-func (a *auditor) cursor(kind byte, what string) *cursor {
-	return a.openCursor(what, 1, kindRange(kind))
+func (a *auditor) cursor(db *pebble.Snapshot, kind byte, what string) *cursor {
+	return a.openCursor(db, what, 1, kindRange(kind))
 }
 
-func (a *auditor) windowCursor(window uint32) *cursor {
+func (a *auditor) windowCursor(db *pebble.Snapshot, window uint32) *cursor {
 	upper := []byte{kindSpent + 1}
 	if window+1 != 0 {
 		upper = appendWindowKey(nil, kindSpent, window+1)
 	}
-	return a.openCursor("spent coins", 1+4, &pebble.IterOptions{
+	return a.openCursor(db, "spent coins", 1+4, &pebble.IterOptions{
 		LowerBound: appendWindowKey(nil, kindSpent, window), UpperBound: upper,
 	})
 }
 
-func (a *auditor) openCursor(what string, prefix int, o *pebble.IterOptions) *cursor {
-	it, err := a.db.NewIter(o)
+func (a *auditor) openCursor(db *pebble.Snapshot, what string, prefix int, o *pebble.IterOptions) *cursor {
+	it, err := db.NewIter(o)
 	if err != nil {
 		return &cursor{what: what, prefix: prefix, err: err}
 	}

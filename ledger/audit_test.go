@@ -52,7 +52,7 @@ func TestAuditFinds(t *testing.T) {
 		{"a key of wrong length", func(b *books) { b.set([]byte{kindLive, 1}, nil) },
 			[]string{"live coins: a key has the wrong length"}},
 		{"a counter is off", func(b *books) {
-			c := b.l.shards[0].current
+			c := b.l.shards[0].books.current
 			c.redeemed++
 			b.set(b.counter(0), c.append(nil))
 		}, []string{"shard 0: it counts", "shard 0: it counts"}},

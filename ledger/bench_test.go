@@ -1,71 +1,255 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"math/bits"
+	"os"
+	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 
 	"ecoin/core"
 )
 
 func benchLedger(b *testing.B) (*Ledger, AccountID) {
 	o := testOptions(vfs.Default)
-	o.Shards, o.CacheBytes = 0, 0
+	o.Shards, o.CacheBytes, o.IndexBytes = 0, 0, 1<<30
 	l := open(b, b.TempDir(), o)
 	return l, addAccount(b, l, 1<<40)
 }
 
-// BenchmarkRedeem redeems live coins, durably, for 16 analysts, on the disk of the
-// temporary folder.
+// benchCoins is how many live coins BenchmarkRedeem and BenchmarkRawDelete begin with;
+// ECOIN_BENCH_COINS=20000000 for figures worth quoting.
+func benchCoins(b *testing.B) int64 {
+	n := int64(200_000)
+	if s := os.Getenv("ECOIN_BENCH_COINS"); s != "" {
+		var err error
+		if n, err = strconv.ParseInt(s, 10, 64); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return n
+}
+
+// loaded makes a ledger with at least min live coins once, and copies of it for those
+// who ask for it.
+type loadedLedger struct {
+	mu    sync.Mutex
+	dir   string // removed by TestMain
+	coins *bucketed
+}
+
+var loaded loadedLedger
+
+func (l *loadedLedger) copy(b *testing.B, min int64) (dir string, coins *bucketed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.coins == nil || l.coins.n < min {
+		l.remove()
+		var err error
+		if l.dir, err = os.MkdirTemp("", "ecoin-loaded"); err != nil {
+			b.Fatal(err)
+		}
+		l.coins = newBucketed(min)
+		if _, err := CreateWith(l.dir+"/ledger", benchOptions(false), Pin{1}, l.coins.ascending(), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	dir = b.TempDir() + "/copy"
+	source := open(b, l.dir+"/ledger", benchOptions(false))
+	if err := source.Checkpoint(dir); err != nil {
+		b.Fatal(err)
+	}
+	closeLedger(b, source)
+	return dir, l.coins
+}
+
+func (l *loadedLedger) remove() {
+	if l.dir != "" {
+		_ = os.RemoveAll(l.dir)
+	}
+}
+
+func benchOptions(index bool) Options {
+	o := testOptions(vfs.Default)
+	o.Shards, o.CacheBytes = 0, 1<<30
+	if index {
+		o.IndexBytes = 8 << 30
+	}
+	return o
+}
+
+// order visits 0 to n-1 in a scattered order.
+func order(i, n int64) int64 {
+	stride := uint64(float64(n)*0.6180339887) | 1
+	for gcd(stride, uint64(n)) != 1 {
+		stride += 2
+	}
+	hi, lo := bits.Mul64(uint64(i), stride)
+	_, rem := bits.Div64(hi, lo, uint64(n))
+	return int64(rem)
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// cpuTime is what the process used so far, in user and system mode.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// quiet waits until a Pebble has nothing to compact.
+func quiet(db *pebble.DB) {
+	for calm := 0; calm < 10; time.Sleep(20 * time.Millisecond) {
+		m := db.Metrics()
+		if m.Compact.NumInProgress == 0 && m.Flush.NumInProgress == 0 {
+			calm++
+		} else {
+			calm = 0
+		}
+	}
+}
+
+// BenchmarkRedeem redeems live coins at random, durably, for 16 analysts, on the disk
+// of the temporary folder, with spent records, credits and counters. An operation is a
+// coin. us-cpu/coin is the CPU time of the whole process until the last answer;
+// us-cpu-all/coin has also what is left to compact then.
 func BenchmarkRedeem(b *testing.B) {
-	for _, c := range []struct{ waiters, coins int }{{256, 1}, {64, 64}} {
+	for _, c := range []struct{ waiters, coins int }{{1, 1}, {16, 1}, {256, 1}, {2048, 1}, {64, 64}} {
 		b.Run(fmt.Sprintf("waiters=%d/coins=%d", c.waiters, c.coins), func(b *testing.B) {
-			l, acc := benchLedger(b)
-			analysts := make([]AccountID, 16)
-			for i := range analysts {
-				analysts[i] = addAccount(b, l, 0)
-			}
-			// b.N calls, spread over the waiters; the coins are issued before.
-			var fps []core.Fingerprint
-			for len(fps) < b.N*c.coins {
-				fps = append(fps, withdraw(b, l, acc, min(maxCall, b.N*c.coins-len(fps)))...)
-			}
-			var next atomic.Int64
-			var wg sync.WaitGroup
-			b.ReportAllocs()
-			b.ResetTimer()
-			for w := range c.waiters {
-				wg.Go(func() {
-					coins, out := make([]Redemption, c.coins), make([]core.Status, c.coins)
-					for {
-						i := int(next.Add(1)) - 1
-						if i >= b.N {
-							return
-						}
-						for k := range coins {
-							coins[k].Fingerprint = fps[i*c.coins+k]
-						}
-						if err := l.Redeem(ctx, analysts[w%len(analysts)], coins, out); err != nil {
-							b.Error(err)
-							return
-						}
-						for _, s := range out {
-							if s != core.StatusOK {
-								b.Error(s)
-								return
-							}
-						}
-					}
-				})
-			}
-			wg.Wait()
-			b.StopTimer()
-			b.ReportMetric(float64(b.N*c.coins)/b.Elapsed().Seconds(), "coins/s")
+			b.Run("path=index", func(b *testing.B) { benchRedeem(b, true, c.waiters, c.coins) })
+			b.Run("path=plain", func(b *testing.B) { benchRedeem(b, false, c.waiters, c.coins) })
 		})
 	}
+}
+
+func benchRedeem(b *testing.B, index bool, waiters, size int) {
+	dir, set := loaded.copy(b, max(benchCoins(b), int64(b.N)))
+	l := open(b, dir, benchOptions(index))
+	if index {
+		eventually(b, "the index", func() bool { return l.Stats().Indexed == set.n })
+	}
+	analysts := make([]AccountID, 16)
+	for i := range analysts {
+		analysts[i] = addAccount(b, l, 0)
+	}
+	quiet(l.db)
+	hist := make([]*hdrhistogram.Histogram, waiters)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	runtime.GC()
+	b.ReportAllocs()
+	cpu := cpuTime()
+	b.ResetTimer()
+	for w := range waiters {
+		hist[w] = hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
+		wg.Go(func() {
+			coins, out := make([]Redemption, size), make([]core.Status, size)
+			for {
+				first := next.Add(int64(size)) - int64(size)
+				n := min(int64(size), int64(b.N)-first)
+				if n <= 0 {
+					return
+				}
+				for k := range n {
+					coins[k].Fingerprint = set.at(order(first+k, set.n))
+				}
+				start := time.Now()
+				if err := l.Redeem(ctx, analysts[w%len(analysts)], coins[:n], out[:n]); err != nil {
+					b.Error(err)
+					return
+				}
+				_ = hist[w].RecordValue(time.Since(start).Microseconds())
+				for _, s := range out[:n] {
+					if s != core.StatusOK {
+						b.Error(s)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	perCoin := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(b.N) }
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "coins/s")
+	b.ReportMetric(perCoin(cpuTime()-cpu), "us-cpu/coin")
+	for _, h := range hist[1:] {
+		hist[0].Merge(h)
+	}
+	b.ReportMetric(float64(hist[0].ValueAtQuantile(50)), "p50-us")
+	b.ReportMetric(float64(hist[0].ValueAtQuantile(99)), "p99-us")
+	quiet(l.db)
+	b.ReportMetric(perCoin(cpuTime()-cpu), "us-cpu-all/coin")
+}
+
+// BenchmarkRawDelete is the limit of a bare Pebble with the same options and coins:
+// batches of 1000 deletions, synced, without looking whether anything is there.
+func BenchmarkRawDelete(b *testing.B) {
+	const writers, size = 4, 1000
+	dir, set := loaded.copy(b, max(benchCoins(b), int64(b.N)))
+	log := &storeLog{logger: quietLog, fatal: func(err error) { panic(err) }}
+	o := benchOptions(false)
+	o.Now = time.Now
+	cache := pebble.NewCache(o.CacheBytes)
+	defer cache.Unref()
+	db, err := pebble.Open(dir, pebbleOptions(o, cache, nil, log))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	quiet(db)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	runtime.GC()
+	b.ReportAllocs()
+	cpu := cpuTime()
+	b.ResetTimer()
+	for range writers {
+		wg.Go(func() {
+			var key []byte
+			for {
+				first := next.Add(size) - size
+				n := min(size, int64(b.N)-first)
+				if n <= 0 {
+					return
+				}
+				batch := db.NewBatch()
+				for k := range n {
+					fp := set.at(order(first+k, set.n))
+					key = appendLiveKey(key[:0], &fp)
+					_ = batch.Delete(key, nil)
+				}
+				if err := errors.Join(db.Apply(batch, pebble.Sync), batch.Close()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "coins/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "us-cpu/coin")
+	quiet(db)
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "us-cpu-all/coin")
 }
 
 // BenchmarkWithdraw withdraws 1000 coins a call, for 1 and for 16 accounts at once.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,23 +20,40 @@ const (
 	opRedeem
 	opReturn
 	opRefund
+	opProbe // changes nothing; StatusOK for an unknown coin, StatusRedeemed for any other
 )
 
 // call is many coins of one caller under way through the shards. The shards write
-// only to its own results, each to the positions it was given; the caller reads them
-// after done.
+// only to its results, each to the positions it was given; the caller reads them after
+// done. Nothing of a call is used once its last coin was answered, so calls are used
+// again.
 type call struct {
 	kind    opKind
 	account AccountID
 
 	coins []Redemption       // redeem, return
-	fps   []core.Fingerprint // insert, refund
+	fps   []core.Fingerprint // insert, refund, probe
 
 	status   []core.Status // one per coin
 	evidence []evidence    // one per coin of a refund
 
-	left atomic.Int64  // coins not yet answered
-	done chan struct{} // closed when none is left
+	order []int32       // the positions, shard by shard
+	left  atomic.Int64  // coins not yet answered
+	done  chan struct{} // gets one token when none is left
+}
+
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// newCall returns a call for the coins of an account; free gives it back.
+func newCall(kind opKind, account AccountID) *call {
+	c := calls.Get().(*call)
+	c.kind, c.account = kind, account
+	return c
+}
+
+func (c *call) free() {
+	c.coins, c.fps, c.status = nil, nil, nil
+	calls.Put(c)
 }
 
 // evidence is who consumed a coin and when.
@@ -58,6 +77,11 @@ func (c *call) run(pos int32, on *coin, now int64) event {
 	switch c.kind {
 	case opInsert:
 		c.status[pos], e = on.insert()
+	case opProbe:
+		c.status[pos] = core.StatusOK
+		if on.phase != unknown {
+			c.status[pos] = core.StatusRedeemed
+		}
 	case opRedeem:
 		c.status[pos], e = on.redeem(c.account, c.coins[pos].Digest, now)
 	case opReturn:
@@ -77,7 +101,7 @@ func (c *call) fail(pos int32) { c.status[pos] = core.StatusTemporary }
 // answered says that n more coins have their durable outcome.
 func (c *call) answered(n int) {
 	if c.left.Add(-int64(n)) == 0 {
-		close(c.done)
+		c.done <- struct{}{}
 	}
 }
 
@@ -98,11 +122,12 @@ func (l *Ledger) unreserve(n int) { l.queued.Add(-int64(n)) }
 // It does not end early: once accepted, a coin has an outcome.
 func (l *Ledger) do(c *call) {
 	n := c.len()
-	c.status = make([]core.Status, n)
-	if c.kind == opRefund {
-		c.evidence = make([]evidence, n)
+	if c.done == nil {
+		c.done = make(chan struct{}, 1)
 	}
-	c.done = make(chan struct{})
+	if c.status == nil {
+		c.status = make([]core.Status, n)
+	}
 	c.left.Store(int64(n))
 
 	// Count the coins of each shard, then place their positions shard by shard.
@@ -114,15 +139,15 @@ func (l *Ledger) do(c *call) {
 	for i := 1; i < shards; i++ {
 		end[i] += end[i-1]
 	}
-	order := make([]int32, n)
+	c.order = slices.Grow(c.order[:0], n)[:n]
 	next := end
 	for pos := n - 1; pos >= 0; pos-- {
 		i := shardOf(c.fingerprint(int32(pos)), shards)
 		next[i]--
-		order[next[i]] = int32(pos)
+		c.order[next[i]] = int32(pos)
 	}
 	for i, s := range l.shards {
-		if part := order[next[i]:end[i]]; len(part) > 0 {
+		if part := c.order[next[i]:end[i]]; len(part) > 0 {
 			s.enqueue(portion{call: c, order: part})
 		}
 	}
@@ -171,12 +196,13 @@ func (l *Ledger) submit(ctx context.Context, c *call) error {
 // as coins; Redeem panics otherwise. Neither is kept.
 func (l *Ledger) Redeem(ctx context.Context, acc AccountID, coins []Redemption, out []core.Status) error {
 	checkOut("Redeem", len(coins), len(out))
-	c := &call{kind: opRedeem, account: acc, coins: coins}
+	c := newCall(opRedeem, acc)
+	defer c.free()
+	c.coins, c.status = coins, out
 	if err := l.submit(ctx, c); err != nil {
 		return err
 	}
-	copy(out, c.status)
-	l.events.redeemed(c.status)
+	l.events.redeemed(out)
 	return nil
 }
 
@@ -191,12 +217,13 @@ func (l *Ledger) Redeem(ctx context.Context, acc AccountID, coins []Redemption, 
 // debit may take the balance of acc below zero. Errors, ctx and out are as for Redeem.
 func (l *Ledger) Return(ctx context.Context, acc AccountID, coins []Redemption, out []core.Status) error {
 	checkOut("Return", len(coins), len(out))
-	c := &call{kind: opReturn, account: acc, coins: coins}
+	c := newCall(opReturn, acc)
+	defer c.free()
+	c.coins, c.status = coins, out
 	if err := l.submit(ctx, c); err != nil {
 		return err
 	}
-	copy(out, c.status)
-	l.events.settled(c.status)
+	l.events.settled(out)
 	return nil
 }
 
@@ -210,7 +237,9 @@ func (l *Ledger) Return(ctx context.Context, acc AccountID, coins []Redemption, 
 // Errors, ctx and out are as for Redeem.
 func (l *Ledger) Refund(ctx context.Context, acc AccountID, coins []core.Fingerprint, out []Refund) error {
 	checkOut("Refund", len(coins), len(out))
-	c := &call{kind: opRefund, account: acc, fps: coins}
+	c := newCall(opRefund, acc)
+	defer c.free()
+	c.fps, c.status, c.evidence = coins, make([]core.Status, len(coins)), make([]evidence, len(coins))
 	if err := l.submit(ctx, c); err != nil {
 		return err
 	}

@@ -143,3 +143,6 @@ func (e event) count(c *counters, t *tally) {
 		t.refunded++
 	}
 }
+
+// spent reports whether the coin has a spent record.
+func (p phase) spent() bool { return p == redeemed || p == refunded }

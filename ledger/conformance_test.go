@@ -14,26 +14,36 @@ import (
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // The suite runs on few and on many shards in memory, where the disk does not slow it
-// down, and on the disk.
+// down, and on the disk; without an index, with one, with one that soon is too large,
+// and on two disks.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	open := func(dir string, fs vfs.FS, shards int) ledgertest.Store {
+	open := func(dir string, fs vfs.FS, shards int, indexBytes int64, disks ...string) ledgertest.Store {
 		return func(o ledgertest.Options) (ledgertest.Ledger, error) {
-			l, err := ledger.Open(dir, ledger.Options{
+			l, err := ledger.Open(dir, ledger.WithTinyMemory(ledger.Options{
 				Mint: o.Mint, Now: o.Now, SpentWindow: o.SpentWindow, WithdrawalWindow: o.WithdrawalWindow,
 				Shards: shards, FS: fs, Logger: quiet, CacheBytes: 8 << 20, MinFreeBytes: 1,
+				IndexBytes: indexBytes, Disks: disks,
 				Fatal: func(err error) { panic(err) },
-			})
+			}))
 			if err != nil {
 				return nil, err
 			}
 			return l, nil
 		}
 	}
-	t.Run("memory, 1 shard", func(t *testing.T) {
-		ledgertest.Run(t, func(testing.TB) ledgertest.Store { return open("ledger", vfs.NewMem(), 1) })
-	})
-	t.Run("disk, 16 shards", func(t *testing.T) {
-		ledgertest.Run(t, func(t testing.TB) ledgertest.Store { return open(t.TempDir(), vfs.Default, 16) })
-	})
+	for _, c := range []struct {
+		name  string
+		store func(t testing.TB) ledgertest.Store
+	}{
+		{"memory, 1 shard", func(testing.TB) ledgertest.Store { return open("ledger", vfs.NewMem(), 1, 0) }},
+		{"memory, 2 shards, index", func(testing.TB) ledgertest.Store { return open("ledger", vfs.NewMem(), 2, 64<<20) }},
+		{"memory, 4 shards, small index", func(testing.TB) ledgertest.Store { return open("ledger", vfs.NewMem(), 4, 40<<10) }},
+		{"disk, 16 shards", func(t testing.TB) ledgertest.Store { return open(t.TempDir(), vfs.Default, 16, 0) }},
+		{"2 disks, 16 shards, index", func(t testing.TB) ledgertest.Store {
+			return open(t.TempDir(), vfs.Default, 16, 64<<20, t.TempDir())
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { ledgertest.Run(t, c.store) })
+	}
 }

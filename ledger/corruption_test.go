@@ -153,15 +153,8 @@ func writeFile(t *testing.T, fs vfs.FS, name string, b []byte) {
 
 func copyFS(t *testing.T, from vfs.FS) vfs.FS {
 	to := vfs.NewMem()
-	if err := to.MkdirAll("ledger", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	names, err := from.List("ledger")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		writeFile(t, to, to.PathJoin("ledger", name), readFile(t, from, from.PathJoin("ledger", name)))
+	if ok, err := vfs.Clone(from, to, "ledger", "ledger"); err != nil || !ok {
+		t.Fatalf("copy the ledger: %v, %v", ok, err)
 	}
 	return to
 }

@@ -50,3 +50,12 @@ func (d *diskGuard) low(now time.Time) bool {
 	}
 	return d.tooFull
 }
+
+// lowDisk reports whether a disk of the ledger is nearly full.
+func (l *Ledger) lowDisk() bool {
+	now, low := l.now(), false
+	for _, s := range l.stores {
+		low = s.guard.low(now) || low
+	}
+	return low
+}

@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 		}
 	}
 	// A pebble.Open that fails leaves this goroutine behind, whatever its caller does.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/cockroachdb/pebble/v2.(*ConcurrencyLimitScheduler).periodicGranter"))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { loaded.remove(); os.Exit(code) }),
+		goleak.IgnoreTopFunction("github.com/cockroachdb/pebble/v2.(*ConcurrencyLimitScheduler).periodicGranter"))
 }
 
 var quietLog = slog.New(slog.NewTextHandler(io.Discard, nil))

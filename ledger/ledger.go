@@ -8,8 +8,8 @@
 //	credit granted = sum of balances + live coins + returned coins + coins of withdrawals under way
 //
 // and [Ledger.Audit] checks it, with everything else that must agree, by a scan while
-// the ledger works. The store is one Pebble; schema.go documents its keys, coin.go the
-// life of a coin, ARCHITECTURE.md the reasons. Start with [Open] and [Ledger.Redeem].
+// the ledger works. The store is one Pebble a disk; schema.go documents its keys, coin.go
+// the life of a coin, ARCHITECTURE.md the reasons. Start with [Open] and [Ledger.Redeem].
 package ledger
 
 import (
@@ -43,25 +43,32 @@ type Refund struct {
 
 // Ledger is an open ledger. All methods are safe for concurrent use.
 //
-// Lock order: an account's or pin's lock, then windows.mu; never two of a kind. No
-// lock but these is held during disk I/O.
+// Lock order: an account's or pin's lock, then pauseMu, then windows.mu; of a kind only
+// the shards' books are held together, in order of the shards. No lock but the first
+// three is held during disk I/O.
 type Ledger struct {
-	o    Options
-	db   *pebble.DB
-	lock *pebble.Lock
-	log  *storeLog
-	disk diskGuard
+	o      Options
+	stores []*store
+	db     *pebble.DB // of the first store: accounts and withdrawals
+	log    *storeLog
 
-	shards    []*shard
-	loops     sync.WaitGroup // committers and answerers
-	spent     *windows       // of spent coins
-	ended     *windows       // of withdrawals that ended
+	shards   []*shard
+	loops    sync.WaitGroup // committers, answerers and loaders
+	flushers sync.WaitGroup
+	logs     sync.WaitGroup // writers and answerers of the logs
+	pauseMu  sync.Mutex     // one pause at a time
+	budget   budget         // of the indexes
+
+	deltaCoins int // see there; tests make it small
+
+	spent     *windows // of spent coins
+	ended     *windows // of withdrawals that ended
 	accounts  keyLock[AccountID]
 	pins      keyLock[Pin]
 	saltsMu   sync.Mutex // guards salts
 	salts     map[core.Salt]struct{}
 	queued    atomic.Int64 // coins reserved, see reserve
-	unsynced  atomic.Int64 // batches applied and not yet known to be durable
+	unsynced  atomic.Int64 // batches applied to a Pebble and not yet known to be durable
 	gate      gate
 	events    events
 	readLog   onceASecond
@@ -80,19 +87,22 @@ func Open(dir string, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := &storeLog{logger: o.Logger, fatal: o.Fatal}
-	db, lock, m, err := openStore(dir, o, log)
-	if err != nil {
-		return nil, err
-	}
 	l := &Ledger{
-		o: o, db: db, lock: lock, log: log,
-		disk:  diskGuard{fs: o.FS, dir: dir, min: o.MinFreeBytes, logger: o.Logger},
-		salts: make(map[core.Salt]struct{}),
-		gate:  gate{closing: make(chan struct{})},
+		o: o, log: &storeLog{logger: o.Logger, fatal: o.Fatal},
+		salts:      make(map[core.Salt]struct{}),
+		gate:       gate{closing: make(chan struct{})},
+		budget:     budget{limit: o.IndexBytes},
+		deltaCoins: deltaCoins,
 	}
-	if err := l.start(m); err != nil {
-		return nil, errors.Join(err, db.Close(), lock.Close())
+	if o.deltaCoins > 0 {
+		l.deltaCoins = o.deltaCoins
+	}
+	ends, err := l.openStores(dir)
+	if err == nil {
+		err = l.start(ends)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.closeStores())
 	}
 	if err := l.completePending(); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -100,26 +110,113 @@ func Open(dir string, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-// start reads what is kept in memory and starts the shards, or none on error.
-func (l *Ledger) start(m meta) (err error) {
-	if l.spent, err = openWindows(l.db, kindSpent, l.o.SpentWindow, l.log); err != nil {
+// openStores opens every disk.
+func (l *Ledger) openStores(dir string) (ends []logEnd, err error) {
+	cache := pebble.NewCache(l.o.CacheBytes)
+	defer cache.Unref()
+	for _, d := range append([]string{dir}, l.o.Disks...) {
+		s, end, err := openStore(d, l.o, cache, l.log)
+		if err != nil {
+			return nil, err
+		}
+		l.stores = append(l.stores, s)
+		ends = append(ends, end)
+	}
+	l.db = l.stores[0].db
+	return ends, nil
+}
+
+func (l *Ledger) closeStores() (err error) {
+	for _, s := range l.stores {
+		err = errors.Join(err, s.close())
+	}
+	return err
+}
+
+// start reads what is kept in memory and starts the shards.
+func (l *Ledger) start(ends []logEnd) error {
+	m, err := describe(l.stores, l.o)
+	if err != nil {
+		return fmt.Errorf("ledger: open %s: %w", l.stores[0].dir, err)
+	}
+	var dbs []*pebble.DB
+	for _, s := range l.stores {
+		dbs = append(dbs, s.db)
+	}
+	if l.spent, err = openWindows(dbs, kindSpent, l.o.SpentWindow, l.log); err != nil {
 		return err
 	}
-	if l.ended, err = openWindows(l.db, kindEnded, l.o.WithdrawalWindow, l.log); err != nil {
+	if l.ended, err = openWindows(dbs[:1], kindEnded, l.o.WithdrawalWindow, l.log); err != nil {
 		return err
+	}
+	if l.o.IndexBytes > 0 {
+		if err := l.startLogs(ends); err != nil {
+			return err
+		}
 	}
 	for i := range m.shards {
-		s, err := newShard(l, i)
+		s, err := newShard(l, i, l.stores[i%len(l.stores)])
 		if err != nil {
+			l.stopLogs()
 			return err
 		}
 		l.shards = append(l.shards, s)
 	}
+	if l.o.IndexBytes > 0 {
+		for i, snap := range l.snapshots() {
+			var mine []*shard
+			for _, s := range l.shards {
+				if s.disk == l.stores[i] {
+					s.loading = true
+					mine = append(mine, s)
+				}
+			}
+			l.loops.Go(func() { l.loadIndexes(mine, snap) })
+		}
+	}
 	for _, s := range l.shards {
 		l.loops.Go(s.commitLoop)
-		l.loops.Go(s.answerLoop)
+		if s.flights != nil {
+			l.loops.Go(s.answerLoop)
+		}
 	}
 	return nil
+}
+
+// startLogs gives each disk a commit log and a flusher.
+func (l *Ledger) startLogs(ends []logEnd) (err error) {
+	for i, s := range l.stores {
+		full := func(shards []byte) {
+			for _, i := range shards {
+				l.shards[i].flushNow.Store(true)
+				l.shards[i].control(l.shards[i].maybeFreeze)
+			}
+		}
+		s.windows = l.spent
+		s.redo, err = openCommitLog(l.o.FS, s.redoDir(), l.o.logSegment, ends[i], l.log, full, &l.logs)
+		if err != nil {
+			l.stopLogs()
+			return err
+		}
+		s.flushes = make(chan flushJob, maxShards)
+		l.flushers.Go(s.flushLoop)
+	}
+	return nil
+}
+
+// stopLogs ends flushers and logs, once nothing is given to them any more.
+func (l *Ledger) stopLogs() {
+	for _, s := range l.stores {
+		if s.redo == nil {
+			continue
+		}
+		s.redo.stop()
+		if s.flushes != nil {
+			close(s.flushes)
+		}
+	}
+	l.logs.Wait()
+	l.flushers.Wait()
 }
 
 // completePending completes withdrawals that were interrupted, several at once
@@ -160,7 +257,7 @@ func (l *Ledger) completePending() error {
 
 // Close lets every accepted call finish, refuses later ones with ErrClosed, and
 // closes the store. It waits in this order: calls under way (audits are broken off),
-// committers, answerers, Pebble. A second Close returns ErrClosed.
+// committers, flushers, logs, Pebble. A second Close returns ErrClosed.
 func (l *Ledger) Close() error {
 	err := ErrClosed
 	l.closeOnce.Do(func() {
@@ -169,23 +266,43 @@ func (l *Ledger) Close() error {
 			s.stop()
 		}
 		l.loops.Wait()
-		err = errors.Join(l.db.Close(), l.lock.Close())
+		l.stopLogs()
+		err = nil
+		for _, s := range l.stores {
+			if s.redo != nil {
+				err = errors.Join(err, s.redo.remove())
+			}
+		}
+		err = errors.Join(err, l.closeStores())
 	})
 	return err
 }
 
 // Checkpoint writes a copy of the ledger as it is now into dir, which must not exist;
 // the ledger works on meanwhile. Everything that was answered before is in it, and
-// Open opens it. On the same file system it takes milliseconds and shares its files
-// with the ledger (hard links), so it must be copied elsewhere to be a backup, and it
-// keeps occupying space until it is removed.
+// Open opens it. The copies of further disks are in dir/disk1 and so on. On the same
+// file system it takes milliseconds and shares its files with the ledger (hard links),
+// so it must be copied elsewhere to be a backup, and it keeps occupying space until it
+// is removed.
 func (l *Ledger) Checkpoint(dir string) error {
 	if err := l.gate.enter(); err != nil {
 		return err
 	}
 	defer l.gate.leave()
 	defer l.log.dieOnPanic("checkpoint")
-	if err := l.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
+	err := l.pause(func() error {
+		for i, s := range l.stores {
+			to := dir
+			if i > 0 {
+				to = l.o.FS.PathJoin(dir, fmt.Sprintf("disk%d", i))
+			}
+			if err := s.db.Checkpoint(to, pebble.WithFlushedWAL()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("ledger: checkpoint into %s: %w", dir, err)
 	}
 	return nil
@@ -211,13 +328,19 @@ func (l *Ledger) apply(b *pebble.Batch) {
 }
 
 // settle returns once everything that reads made before it could see is durable.
-// Pebble shows a batch before its sync; whoever reports what he read must not report
+// A batch can be seen before its sync; whoever reports what he read must not report
 // what a power loss could undo.
 func (l *Ledger) settle() {
-	if l.unsynced.Load() == 0 {
-		return // a batch is counted before it can be seen
+	if l.unsynced.Load() > 0 { // a batch is counted before it can be seen
+		for _, s := range l.stores {
+			l.log.must("sync", func() error { return s.db.LogData(nil, pebble.Sync) })
+		}
 	}
-	l.log.must("sync", func() error { return l.db.LogData(nil, pebble.Sync) })
+	for _, s := range l.stores {
+		if s.redo != nil {
+			s.redo.settle()
+		}
+	}
 }
 
 func (l *Ledger) now() time.Time { return l.o.Now() }
@@ -242,6 +365,15 @@ func (g *gate) enter() error {
 }
 
 func (g *gate) leave() { g.calls.Done() }
+
+func (g *gate) isClosing() bool {
+	select {
+	case <-g.closing:
+		return true
+	default:
+		return false
+	}
+}
 
 // close refuses new calls and waits for those under way.
 func (g *gate) close() {

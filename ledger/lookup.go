@@ -50,6 +50,11 @@ func (l *lookup) coin(fp *core.Fingerprint, spent []uint32, likely bool) (c coin
 	if found {
 		return coin{phase: live}, 0, nil
 	}
+	return l.dead(fp, spent)
+}
+
+// dead is coin for one that is known not to be live.
+func (l *lookup) dead(fp *core.Fingerprint, spent []uint32) (c coin, window uint32, err error) {
 	for i := len(spent) - 1; i >= 0; i-- {
 		l.key = appendSpentKey(l.key[:0], spent[i], fp)
 		value, found, err := l.get(&l.absent)

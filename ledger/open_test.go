@@ -101,11 +101,11 @@ func TestOpenRefusals(t *testing.T) {
 	} {
 		switch c.name {
 		case "newer":
-			put(c.name, metaKey(), []byte{0, 0, 0, 2, 'w', 'h', 'o', ' ', 'k', 'n', 'o', 'w', 's'})
+			put(c.name, metaKey(), []byte{0, 0, 0, formatVersion + 1, 'w', 'h', 'o', ' ', 'k', 'n', 'o', 'w', 's'})
 		case "foreign":
 			put(c.name, []byte("hello"), []byte("world"))
 		case "damaged":
-			put(c.name, metaKey(), append([]byte{0, 0, 0, 1, 0, 3}, make([]byte, 16)...))
+			put(c.name, metaKey(), append([]byte{0, 0, 0, formatVersion, 0, 3}, make([]byte, metaLen-6)...))
 		}
 		for range 2 { // a refused store is left alone and unlocked
 			_, err := Open(c.name, testOptions(mem))
@@ -347,7 +347,7 @@ func TestStats(t *testing.T) {
 	}
 	s := l.Stats()
 	if s.Live != 5 || s.Issued != 10 || s.Redeemed != 4 || s.Returned != 1 || s.Refunded != 2 ||
-		s.Retries != 3 || s.DoubleSpends != 2 || s.NotLive != 2 || s.Temporary != 0 || s.Coins != 24 || s.Batches == 0 || s.Queued != 0 || s.LogBytes == 0 {
+		s.Retries != 3 || s.DoubleSpends != 2 || s.NotLive != 2 || s.Temporary != 0 || s.Coins != 25 || s.Batches == 0 || s.Queued != 0 || s.LogBytes == 0 {
 		t.Errorf("stats: %+v", s)
 	}
 	closeLedger(t, l)

@@ -26,6 +26,16 @@ type Options struct {
 	MinFreeBytes     uint64        // with less free on the disk withdrawals are refused; 0 means 1 GiB
 	CacheBytes       int64         // memory for blocks of the store; 0 means 256 MiB
 
+	// IndexBytes is the memory for an exact index of all live coins, about 22 bytes
+	// each. With one, shards write through a log of their own and look hardly anything
+	// up on disk: a redeem costs a fraction of the CPU time. Shards whose part does not
+	// fit look coins up on disk. 0 means no index: everything goes through Pebble.
+	IndexBytes int64
+
+	// Disks are folders on further disks, beside the one given to Open, that shards are
+	// spread over; fixed at creation, with their order.
+	Disks []string
+
 	Now    func() time.Time // clock; nil means time.Now
 	Logger *slog.Logger     // nil means slog.Default()
 	FS     vfs.FS           // nil means the operating system's
@@ -33,6 +43,10 @@ type Options struct {
 	// Fatal is called when durability is in doubt. It must stop the process; the
 	// ledger panics if it returns. nil means log the error and os.Exit(1).
 	Fatal func(error)
+
+	// For tests: 0 means the constants of these names.
+	deltaCoins int
+	logSegment int64
 }
 
 const (
@@ -44,6 +58,9 @@ const (
 	defaultMaxQueued        = 1 << 16
 	defaultMinFreeBytes     = 1 << 30
 	defaultCacheBytes       = 256 << 20
+
+	// maxDisks limits the folders of a ledger.
+	maxDisks = 64
 
 	// maxCall limits the coins of one call.
 	maxCall = 10_000
@@ -71,6 +88,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
+	if o.logSegment == 0 {
+		o.logSegment = logSegmentBytes
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -96,6 +116,10 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("ledger: Options.MaxQueued is %d, want at least %d, the coins of one call", o.MaxQueued, maxCall)
 	case o.CacheBytes < 0:
 		return o, fmt.Errorf("ledger: Options.CacheBytes is %d, want a positive number", o.CacheBytes)
+	case o.IndexBytes < 0:
+		return o, fmt.Errorf("ledger: Options.IndexBytes is %d, want a positive number, or 0", o.IndexBytes)
+	case len(o.Disks) >= maxDisks:
+		return o, fmt.Errorf("ledger: %d further disks, at most %d are possible", len(o.Disks), maxDisks-1)
 	}
 	for _, w := range []struct {
 		name  string

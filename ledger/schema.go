@@ -16,11 +16,11 @@ import (
 //	key                                    value
 //	a | account 16                         role 1 | removed 1 | created unix ms 8 | pin 32 | name   account
 //	b | account 16 | shard 1               redeemed 8 | returned 8 | refunded 8                     tally of one account in one shard
-//	c | shard 1                            issued 8 | redeemed 8 | returned 8 | refunded live 8 | refunded returned 8
+//	c | shard 1                            issued 8 | redeemed 8 | returned 8 | refunded live 8 | refunded returned 8 | commits 8
 //	d | window 4 | account 16 | request 16 state 1 | count 4 | salt 32                              withdrawal that ended
 //	g | account 16                         granted 8 (signed) | issued 8                            funds
 //	l | fingerprint 16                     -                                                        live coin
-//	m                                      format 4 | shards 2 | mint 16                            what this store is
+//	m                                      format 4 | shards 2 | mint 16 | disks 1 | disk 1 | id 16   what this store is
 //	p | pin 32                             account 16                                               account of a pin
 //	r | fingerprint 16                     redeemer 16 | digest 16 | unix ms 8                      returned coin
 //	s | window 4 | fingerprint 16          state 1 | account 16 | unix ms 8 [| redeemer 16 | digest 16]   spent coin
@@ -49,7 +49,7 @@ const kinds = "abcdglmprsx"
 
 // formatVersion is written into new stores. A store with a higher number was
 // written by a newer program and is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 const (
 	liveKeyLen     = 1 + 16
@@ -146,14 +146,19 @@ type meta struct {
 	format uint32
 	shards int
 	mint   core.Fingerprint // tells the keys the store was created with, see mintCheck
+	disks  int              // how many disks the ledger is on
+	disk   int              // which of them this is
+	id     [16]byte         // the same on all disks of a ledger, and random
 }
 
-const metaLen = 4 + 2 + 16
+const metaLen = 4 + 2 + 16 + 1 + 1 + 16
 
 func (m meta) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, m.format)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.shards))
-	return append(dst, m.mint[:]...)
+	dst = append(dst, m.mint[:]...)
+	dst = append(dst, byte(m.disks), byte(m.disk))
+	return append(dst, m.id[:]...)
 }
 
 // decodeMeta reads the format first and nothing else of a newer one, whose record
@@ -176,6 +181,11 @@ func decodeMeta(b []byte) (m meta, err error) {
 		return meta{}, badRecord("store description", "number of shards is not a power of two from 1 to 256")
 	}
 	r.copy(m.mint[:])
+	m.disks, m.disk = int(r.byte()), int(r.byte())
+	if m.disks < 1 || m.disks > m.shards || m.disk >= m.disks {
+		return meta{}, badRecord("store description", "impossible number of disks")
+	}
+	r.copy(m.id[:])
 	return m, nil
 }
 
@@ -303,19 +313,21 @@ func decodeTally(b []byte) (t tally, err error) {
 	return t, nil
 }
 
-// counters counts the coins of one shard since its creation; it only grows.
+// counters counts the coins of one shard, and the batches that changed any, since its
+// creation; it only grows. commits numbers the batches: it tells which of those in a
+// log the store has.
 type counters struct {
-	issued, redeemed, returned, refundedLive, refundedReturned int64
+	issued, redeemed, returned, refundedLive, refundedReturned, commits int64
 }
 
-const countersLen = 5 * 8
+const countersLen = 6 * 8
 
 // live returns how many coins are live, held how many are returned and not refunded.
 func (c counters) live() int64 { return c.issued - c.redeemed - c.refundedLive }
 func (c counters) held() int64 { return c.returned - c.refundedReturned }
 
 func (c counters) append(dst []byte) []byte {
-	for _, v := range [...]int64{c.issued, c.redeemed, c.returned, c.refundedLive, c.refundedReturned} {
+	for _, v := range [...]int64{c.issued, c.redeemed, c.returned, c.refundedLive, c.refundedReturned, c.commits} {
 		dst = appendInt64(dst, v)
 	}
 	return dst
@@ -326,7 +338,7 @@ func decodeCounters(b []byte) (c counters, err error) {
 		return c, badRecord("counters", "wrong length")
 	}
 	r := reader(b)
-	for _, v := range [...]*int64{&c.issued, &c.redeemed, &c.returned, &c.refundedLive, &c.refundedReturned} {
+	for _, v := range [...]*int64{&c.issued, &c.redeemed, &c.returned, &c.refundedLive, &c.refundedReturned, &c.commits} {
 		if *v = r.int64(); *v < 0 {
 			return counters{}, badRecord("counters", "negative count")
 		}

@@ -24,7 +24,10 @@ var codecs = []struct {
 			return b, nil // only the number of a newer format is read
 		}
 		return m.append(nil), err
-	}, []string{"00000001" + "0010" + strings.Repeat("a5", 16), "00000001" + "0100" + strings.Repeat("00", 16)}},
+	}, []string{
+		"00000002" + "0010" + strings.Repeat("a5", 16) + "01" + "00" + strings.Repeat("5a", 16),
+		"00000002" + "0100" + strings.Repeat("00", 16) + "03" + "02" + strings.Repeat("77", 16),
+	}},
 	{"account", func(b []byte) ([]byte, error) {
 		a, err := decodeAccount(b)
 		return a.append(nil), err
@@ -47,7 +50,7 @@ var codecs = []struct {
 	{"counters", func(b []byte) ([]byte, error) {
 		c, err := decodeCounters(b)
 		return c.append(nil), err
-	}, []string{"0000000000000005" + "0000000000000004" + "0000000000000003" + "0000000000000002" + "0000000000000001"}},
+	}, []string{"0000000000000005" + "0000000000000004" + "0000000000000003" + "0000000000000002" + "0000000000000001" + "0000000000000009"}},
 	{"withdrawal", func(b []byte) ([]byte, error) {
 		w, err := decodeWithdrawal(b)
 		return w.append(nil), err

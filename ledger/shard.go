@@ -22,35 +22,52 @@ import (
 const maxInFlight = 16
 
 // shard owns the coins whose fingerprints begin with its index. Its committer is the
-// only goroutine that changes them, so a coin needs no lock. The answerer is a second
-// goroutine: it waits for the batches' syncs in the order they were committed and
-// answers in that order. An answer therefore never tells of a change that a power
-// loss could still undo, also when the answer's own batch had nothing to write.
+// only goroutine that changes them, so a coin needs no lock.
+//
+// Batches go to disk in one of two ways. Without an index they are Pebble's, and the
+// shard's answerer, a second goroutine, waits for their syncs in order and answers in
+// that order. With an index they go to the disk's commit log, which answers; what they
+// changed stays in a delta until the flusher gives it to Pebble. Either way an answer
+// never tells of a change that a power loss could still undo, also when the answer's
+// own batch had nothing to write.
 type shard struct {
 	index int
 	l     *Ledger
+	disk  *store
 
-	mu      sync.Mutex // guards waiting and closed; held for a moment only
-	waiting []portion  // in order of arrival; Ledger.reserve bounds its coins
-	closed  bool       // set once, by stop
-	wake    chan struct{}
+	mu       sync.Mutex // guards the queue; held for a moment only
+	waiting  []portion  // in order of arrival; Ledger.reserve bounds its coins
+	spare    []portion  // the committer's last, to be used again
+	controls []func()   // to be run by the committer before it goes on
+	closed   bool       // set once, by stop
+	wake     chan struct{}
 
-	flights chan flight // committer to answerer; closed by the committer
+	flights chan flight // committer to answerer; closed by the committer; nil with a log
 
 	commits, coins atomic.Int64 // batches and the coins in them
+	flushNow       atomic.Bool  // the log is long
+	indexed        atomic.Int64 // coins in the index; -1 without one
+	pending        atomic.Int64 // coins in the deltas
 
-	booksMu sync.Mutex
-	books   counters // as last committed, for Stats
+	books books
 
 	// Owned by the committer.
 	look    lookup
 	damaged map[core.Fingerprint]time.Time // coins not to be looked up again before
-	current counters
+	batch   *pebble.Batch
 	items   []item
-	tallies map[AccountID]*tallyRow
 	key     []byte
 	old     []byte
 	value   []byte
+
+	// Owned by the committer, with a log.
+	live     *index        // nil: looked up in the deltas and Pebble
+	missed   []change      // what an index being loaded does not know
+	loading  bool          // an index is being loaded
+	active   *delta        // changes since the last freeze; nil without a log
+	frozen   *delta        // changes that the flusher is at work on; nil if it is not
+	flushing chan struct{} // closed when it is done
+	reserve  *delta        // an empty one
 }
 
 // portion is the part of a call that belongs to one shard.
@@ -67,41 +84,57 @@ type item struct {
 	seq  int32 // order of arrival in the batch
 }
 
-// tallyRow is an account's tally while a batch is made.
-type tallyRow struct {
-	tally  tally
-	change tally
-	err    error // the row could not be read: nothing may change it
-}
-
 // flight is a batch on its way to the disk and the answers that wait for it.
 type flight struct {
-	batch    *pebble.Batch // nil when there was nothing to write
+	shard    *shard
+	batch    *pebble.Batch // nil when there was nothing to write, and with a log
 	portions []portion
+	settled  chan struct{} // closed as the answer; nil for a batch
 }
 
-func newShard(l *Ledger, index int) (*shard, error) {
+// answer tells the callers. Everything they will read is durable.
+func (f *flight) answer() {
+	if f.settled != nil {
+		close(f.settled)
+		return
+	}
+	for _, p := range f.portions {
+		f.shard.l.queued.Add(-int64(len(p.order)))
+		p.call.answered(len(p.order))
+	}
+}
+
+func newShard(l *Ledger, index int, disk *store) (*shard, error) {
 	s := &shard{
 		index:   index,
 		l:       l,
+		disk:    disk,
 		wake:    make(chan struct{}, 1),
-		flights: make(chan flight, maxInFlight),
-		look:    lookup{db: l.db},
+		look:    lookup{db: disk.db},
 		damaged: make(map[core.Fingerprint]time.Time),
-		tallies: make(map[AccountID]*tallyRow),
+		books:   books{rows: make(map[AccountID]*tallyRow)},
 	}
-	var err error
-	if s.current, _, err = get(l.db, appendCountersKey(nil, index), decodeCounters); err != nil {
+	s.indexed.Store(-1)
+	if disk.redo == nil {
+		s.flights = make(chan flight, maxInFlight)
+	} else {
+		s.active, s.reserve = newDelta(), newDelta()
+	}
+	c, _, err := get(disk.db, appendCountersKey(nil, index), decodeCounters)
+	if err != nil {
 		return nil, fmt.Errorf("ledger: read the counters of shard %d: %w", index, err)
 	}
-	s.books = s.current
+	s.books.current, s.books.counters = c, c
 	return s, nil
 }
 
 // shardOf returns the index of the shard that owns fp: its first log2(shards) bits.
 func shardOf(fp *core.Fingerprint, shards int) int {
-	return int(binary.BigEndian.Uint16(fp[:])) >> (16 - bits.TrailingZeros(uint(shards)))
+	return int(binary.BigEndian.Uint16(fp[:])) >> (16 - shardBits(shards))
 }
+
+// shardBits returns how many leading bits of a fingerprint name its shard.
+func shardBits(shards int) int { return bits.TrailingZeros(uint(shards)) }
 
 // enqueue hands p to the committer. The coins were reserved and the shard is not
 // closed, because Close waits for every call under way.
@@ -111,6 +144,20 @@ func (s *shard) enqueue(p portion) {
 		panic("ledger: coins for a stopped shard")
 	}
 	s.waiting = append(s.waiting, p)
+	first := len(s.waiting) == 1
+	s.mu.Unlock()
+	if first {
+		s.signal()
+	}
+}
+
+// control lets the committer run f between two batches.
+func (s *shard) control(f func()) {
+	s.mu.Lock()
+	if s.closed {
+		panic("ledger: work for a stopped shard")
+	}
+	s.controls = append(s.controls, f)
 	s.mu.Unlock()
 	s.signal()
 }
@@ -130,21 +177,25 @@ func (s *shard) stop() {
 	s.signal()
 }
 
-// take waits for work and returns all that waits, up to maxCommit coins. It returns
-// nil when the shard was stopped and nothing is left.
-func (s *shard) take() []portion {
+// take waits for work and returns all that waits, up to maxCommit coins, or what is to
+// be run first. It returns nothing when the shard was stopped and nothing is left.
+func (s *shard) take() (work []portion, controls []func()) {
 	for {
 		s.mu.Lock()
-		if len(s.waiting) > 0 {
-			p := s.cutLocked()
+		switch {
+		case len(s.controls) > 0:
+			controls, s.controls = s.controls, nil
 			s.mu.Unlock()
-			return p
+			return nil, controls
+		case len(s.waiting) > 0:
+			work = s.cutLocked()
+			s.mu.Unlock()
+			return work, nil
+		case s.closed:
+			s.mu.Unlock()
+			return nil, nil
 		}
-		closed := s.closed
 		s.mu.Unlock()
-		if closed {
-			return nil
-		}
 		<-s.wake
 	}
 }
@@ -174,76 +225,162 @@ func (s *shard) cutLocked() []portion {
 // commitLoop is the committer. A panic in it, which is how Pebble reports a failed
 // write to its log, stops the process like any other failed commit.
 func (s *shard) commitLoop() {
-	defer close(s.flights)
+	if s.flights != nil {
+		defer close(s.flights)
+	}
 	defer s.l.log.dieOnPanic(fmt.Sprintf("commit in shard %d", s.index))
 	for {
-		portions := s.take()
-		if portions == nil {
+		portions, controls := s.take()
+		for _, f := range controls {
+			f()
+		}
+		switch {
+		case portions != nil:
+			s.commit(portions)
+		case controls == nil:
+			s.end()
 			return
 		}
-		s.flights <- s.commit(portions)
 	}
 }
 
-// answerLoop is the answerer.
+// answerLoop is the answerer of a shard without a log.
 func (s *shard) answerLoop() {
 	for f := range s.flights {
 		if f.batch != nil {
 			if err := f.batch.SyncWait(); err != nil {
-				s.l.log.die(fmt.Errorf("ledger: sync in shard %d: %w", s.index, err))
+				s.fatal(fmt.Errorf("sync: %w", err))
 			}
 			s.l.unsynced.Add(-1)
 			if err := f.batch.Close(); err != nil {
-				s.l.log.die(fmt.Errorf("ledger: commit in shard %d: %w", s.index, err))
+				s.fatal(err)
 			}
 		}
-		for _, p := range f.portions {
-			s.l.queued.Add(-int64(len(p.order)))
-			p.call.answered(len(p.order))
-		}
+		f.answer()
 	}
+}
+
+// fatal stops the process: what became of a batch is in doubt.
+func (s *shard) fatal(err error) {
+	s.l.log.die(fmt.Errorf("ledger: commit in shard %d: %w", s.index, err))
 }
 
 // commit decides every coin of portions and writes the changes as one batch, with
 // the shard's counters and the accounts' tallies. The batch is visible to reads
-// afterwards, and durable once its sync was waited for.
-func (s *shard) commit(portions []portion) flight {
-	s.sort(portions)
-	defer s.look.end()
-	s.readTallies()
-
+// afterwards, and durable once it is answered.
+func (s *shard) commit(portions []portion) {
+	s.pollFlush()
 	now := s.l.now()
 	spent := s.l.spent.acquire(now)
 	defer s.l.spent.release()
-	batch := s.l.db.NewBatch()
-	before := s.current
+	s.batch = s.disk.db.NewBatch()
+	if s.live != nil {
+		s.decideInOrder(portions, spent, now.UnixMilli())
+	} else {
+		s.decideSorted(portions, spent, now.UnixMilli())
+	}
+	s.look.end()
+	s.write(flight{shard: s, portions: portions})
+	s.maybeFreeze()
+}
+
+// decideInOrder decides coins as they came: the index needs no order.
+func (s *shard) decideInOrder(portions []portion, spent []uint32, now int64) {
+	newest := spent[len(spent)-1]
+	for _, p := range portions {
+		row := s.row(p.call)
+		s.coins.Add(int64(len(p.order)))
+		for _, pos := range p.order {
+			fp := p.call.fingerprint(pos)
+			c, window, err := s.find(fp, spent, true)
+			if err == nil && row != nil {
+				err = row.err
+			}
+			if err != nil {
+				s.l.readFailed(s.index, err)
+				p.call.fail(pos)
+				continue
+			}
+			before := c
+			s.books.count(p.call.run(pos, &c, now), row)
+			s.change(fp, &before, window, &c, newest)
+		}
+	}
+}
+
+// decideSorted decides coins in order of fingerprint, because neighbours share blocks
+// when they are looked up. Operations on the same coin stay in order of arrival.
+func (s *shard) decideSorted(portions []portion, spent []uint32, now int64) {
+	s.sort(portions)
 	for rest := s.items; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].fp == rest[0].fp {
 			n++
 		}
-		s.decide(batch, rest[:n], spent, now.UnixMilli())
+		s.decide(rest[:n], spent, now)
 		rest = rest[n:]
 	}
-	s.commits.Add(1)
 	s.coins.Add(int64(len(s.items)))
+	clear(s.items) // no call is kept
+}
 
-	if s.current == before {
-		// Every change of a coin is counted, so there is nothing to write.
-		if err := batch.Close(); err != nil {
-			s.l.log.die(fmt.Errorf("ledger: commit in shard %d: %w", s.index, err))
+// row returns the tally that a call's coins go to, nil for an insert.
+func (s *shard) row(c *call) *tallyRow {
+	if c.kind == opInsert {
+		return nil
+	}
+	return s.books.row(s.disk.db, c.account, s.index)
+}
+
+// write sends the batch to the disk.
+func (s *shard) write(f flight) {
+	s.commits.Add(1)
+	b := &s.books
+	changed := b.current != b.counters
+	if changed {
+		// Every change of a coin is counted, so otherwise there is nothing to write.
+		b.current.commits++
+		if err := b.appendTo(s.batch, s.index, s.key, s.value); err != nil {
+			s.fatal(err)
 		}
-		return flight{portions: portions}
 	}
-	s.writeBooks(batch)
-	s.l.unsynced.Add(1)
-	if err := s.l.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
-		s.l.log.die(fmt.Errorf("ledger: commit in shard %d: %w", s.index, err))
+	if s.active == nil {
+		s.apply(changed, f)
+		return
 	}
-	s.booksMu.Lock()
-	s.books = s.current
-	s.booksMu.Unlock()
-	return flight{batch: batch, portions: portions}
+	var rows []byte
+	if changed {
+		rows = s.batch.Repr()
+	}
+	// Under the lock, because the answer may come at once, and who reads the books
+	// after it must find what it told.
+	b.mu.Lock()
+	s.disk.redo.append(uint8(s.index), uint64(b.current.commits), rows, f)
+	b.publishLocked()
+	b.mu.Unlock()
+	b.keepUnsaved()
+	if err := s.batch.Close(); err != nil {
+		s.fatal(err)
+	}
+}
+
+// apply sends the batch to the disk through Pebble.
+func (s *shard) apply(changed bool, f flight) {
+	if changed {
+		s.l.unsynced.Add(1)
+		if err := s.disk.db.ApplyNoSyncWait(s.batch, pebble.Sync); err != nil {
+			s.fatal(err)
+		}
+		f.batch = s.batch
+	} else if err := s.batch.Close(); err != nil {
+		s.fatal(err)
+	}
+	b := &s.books
+	b.mu.Lock()
+	b.publishLocked()
+	b.mu.Unlock()
+	b.touched = b.touched[:0]
+	s.flights <- f
 }
 
 // sort fills items with the coins of portions, ordered by fingerprint: neighbours
@@ -267,25 +404,10 @@ func (s *shard) sort(portions []portion) {
 	})
 }
 
-// readTallies reads the rows of every account that the batch may credit or debit.
-func (s *shard) readTallies() {
-	clear(s.tallies)
-	for i := range s.items {
-		c := s.items[i].call
-		if c.kind == opInsert || s.tallies[c.account] != nil {
-			continue
-		}
-		row := new(tallyRow)
-		s.key = appendTallyKey(s.key[:0], &c.account, s.index)
-		row.tally, _, row.err = get(s.l.db, s.key, decodeTally)
-		s.tallies[c.account] = row
-	}
-}
-
 // decide runs all operations of a batch on one coin in order of arrival and adds the
 // difference to the batch. What cannot be read is a temporary failure, never a
 // verdict.
-func (s *shard) decide(batch *pebble.Batch, items []item, spent []uint32, now int64) {
+func (s *shard) decide(items []item, spent []uint32, now int64) {
 	c, window, err := s.find(&items[0].fp, spent, items[0].call.kind != opInsert)
 	if err != nil {
 		s.l.readFailed(s.index, err)
@@ -297,19 +419,15 @@ func (s *shard) decide(batch *pebble.Batch, items []item, spent []uint32, now in
 	before := c
 	for i := range items {
 		it := &items[i]
-		row := s.tallies[it.call.account]
-		if it.call.kind != opInsert && row.err != nil {
+		row := s.row(it.call)
+		if row != nil && row.err != nil {
 			s.l.readFailed(s.index, row.err)
 			it.call.fail(it.pos)
 			continue
 		}
-		var change *tally
-		if row != nil {
-			change = &row.change
-		}
-		it.call.run(it.pos, &c, now).count(&s.current, change)
+		s.books.count(it.call.run(it.pos, &c, now), row)
 	}
-	s.write(batch, &items[0].fp, &before, window, &c, spent[len(spent)-1])
+	s.change(&items[0].fp, &before, window, &c, spent[len(spent)-1])
 }
 
 // errDamaged is the answer for a coin in a damaged block that was read not long ago.
@@ -323,8 +441,20 @@ const (
 	maxDamaged   = 1 << 16
 )
 
-// find looks a coin up, unless that failed for damage a moment ago.
+// find looks a coin up, unless that failed for damage a moment ago. likely says that it
+// is probably live.
 func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (coin, uint32, error) {
+	if s.live != nil && s.live.has(fp) {
+		return coin{phase: live}, 0, nil
+	}
+	for _, d := range [...]*delta{s.active, s.frozen} {
+		if c := d.get(fp); c != nil {
+			if c.coin.phase.spent() && !slices.Contains(spent, c.window) {
+				return coin{}, 0, nil // its window was dropped
+			}
+			return c.coin, c.window, nil
+		}
+	}
 	if len(s.damaged) > 0 {
 		if again, ok := s.damaged[*fp]; ok {
 			if time.Now().Before(again) {
@@ -333,7 +463,14 @@ func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (coin, u
 			delete(s.damaged, *fp)
 		}
 	}
-	c, window, err := s.look.coin(fp, spent, likely)
+	var c coin
+	var window uint32
+	var err error
+	if s.live != nil {
+		c, window, err = s.look.dead(fp, spent)
+	} else {
+		c, window, err = s.look.coin(fp, spent, likely)
+	}
 	if pebble.IsCorruptionError(err) {
 		if len(s.damaged) >= maxDamaged {
 			clear(s.damaged)
@@ -343,13 +480,13 @@ func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (coin, u
 	return c, window, err
 }
 
-// write adds to the batch what turns the coin's record before, in window if it is a
-// spent one, into after, in window newest.
+// change adds to the batch what turns the coin's record before, in window if it is a
+// spent one, into after, in window newest. What is in memory follows.
 //
 // Delete and not SingleDelete: the latter is cheaper, but a fingerprint that was
 // ever set twice would come back to life with it, and a coin that comes back to life
 // is the one thing that must not happen.
-func (s *shard) write(batch *pebble.Batch, fp *core.Fingerprint, before *coin, window uint32, after *coin, newest uint32) {
+func (s *shard) change(fp *core.Fingerprint, before *coin, window uint32, after *coin, newest uint32) {
 	if *before == *after {
 		return
 	}
@@ -358,13 +495,17 @@ func (s *shard) write(batch *pebble.Batch, fp *core.Fingerprint, before *coin, w
 	s.value = appendCoinValue(s.value[:0], after)
 	var err error
 	if len(s.old) > 0 && !bytes.Equal(s.old, s.key) {
-		err = batch.Delete(s.old, nil)
+		err = s.batch.Delete(s.old, nil)
 	}
 	if err == nil {
-		err = batch.Set(s.key, s.value, nil)
+		err = s.batch.Set(s.key, s.value, nil)
 	}
 	if err != nil {
-		s.l.log.die(fmt.Errorf("ledger: commit in shard %d: %w", s.index, err))
+		s.fatal(err)
+	}
+	if s.active != nil {
+		s.active.note(fp, before.phase, window, after, newest)
+		s.follow(fp, before.phase == live, after.phase == live)
 	}
 }
 
@@ -389,22 +530,4 @@ func appendCoinValue(dst []byte, c *coin) []byte {
 		return appendSpent(dst, c)
 	}
 	return dst // a live coin is its key
-}
-
-// writeBooks adds the shard's counters and the tallies that changed.
-func (s *shard) writeBooks(batch *pebble.Batch) {
-	s.key = appendCountersKey(s.key[:0], s.index)
-	s.value = s.current.append(s.value[:0])
-	err := batch.Set(s.key, s.value, nil)
-	for acc, row := range s.tallies {
-		if err == nil && row.change != (tally{}) {
-			row.tally.add(row.change)
-			s.key = appendTallyKey(s.key[:0], &acc, s.index)
-			s.value = row.tally.append(s.value[:0])
-			err = batch.Set(s.key, s.value, nil)
-		}
-	}
-	if err != nil {
-		s.l.log.die(fmt.Errorf("ledger: commit in shard %d: %w", s.index, err))
-	}
 }

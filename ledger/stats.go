@@ -25,9 +25,12 @@ type Stats struct {
 	Overloads    int64 // calls refused because the queue was full
 	LowDisk      int64 // withdrawals refused because the disk is nearly full
 	Batches      int64 // batches decided by all shards
-	Coins        int64 // coins in these batches
+	Coins        int64 // coins in these batches, each with one more of a new withdrawal that is only looked up
 
 	Queued         int64  // coins waiting or being committed
+	Indexed        int64  // live coins that are in the index
+	IndexBytes     int64  // memory of the index
+	Unflushed      int64  // changed coins that are in the log and not yet in the store
 	DiskBytes      uint64 // what the store occupies, its log included
 	LogBytes       uint64 // what its write-ahead log occupies
 	ReadAmp        int    // sorted runs that a lookup may have to visit
@@ -74,16 +77,21 @@ func (l *Ledger) Stats() Stats {
 		Overloads:    l.events.overloads.Load(),
 		LowDisk:      l.events.lowDisk.Load(),
 		Queued:       l.queued.Load(),
+		IndexBytes:   l.budget.used.Load(),
 	}
 	for _, sh := range l.shards {
-		sh.booksMu.Lock()
-		c := sh.books
-		sh.booksMu.Unlock()
+		sh.books.mu.Lock()
+		c := sh.books.counters
+		sh.books.mu.Unlock()
 		s.Live += c.live()
 		s.Issued += c.issued
 		s.Redeemed += c.redeemed
 		s.Returned += c.returned
 		s.Refunded += c.refundedLive + c.refundedReturned
+		if n := sh.indexed.Load(); n >= 0 {
+			s.Indexed += n
+		}
+		s.Unflushed += sh.pending.Load()
 		s.Batches += sh.commits.Load()
 		s.Coins += sh.coins.Load()
 	}
@@ -91,11 +99,17 @@ func (l *Ledger) Stats() Stats {
 		return s
 	}
 	defer l.gate.leave()
-	m := l.db.Metrics()
-	s.DiskBytes = m.DiskSpaceUsage()
-	s.LogBytes = m.WAL.Size
-	s.ReadAmp = m.ReadAmp()
-	s.CompactionDebt = m.Compact.EstimatedDebt
+	for _, st := range l.stores {
+		m := st.db.Metrics()
+		s.DiskBytes += m.DiskSpaceUsage()
+		s.LogBytes += m.WAL.Size
+		if st.redo != nil {
+			s.DiskBytes += uint64(st.redo.bytes.Load())
+			s.LogBytes += uint64(st.redo.bytes.Load())
+		}
+		s.ReadAmp = max(s.ReadAmp, m.ReadAmp())
+		s.CompactionDebt += m.Compact.EstimatedDebt
+	}
 	return s
 }
 

@@ -1,12 +1,15 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,27 +20,170 @@ import (
 	"ecoin/core"
 )
 
-// openStore locks dir, opens or creates its Pebble, and checks or writes the store's
-// description. shards = 0 takes the number the store was created with.
-func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, meta, error) {
-	if err := makeDir(o.FS, dir); err != nil {
-		return nil, nil, meta{}, fmt.Errorf("ledger: create %s: %w", dir, err)
+// store is one disk of the ledger: a Pebble, and the log and the flusher of the shards
+// whose coins are there. The first store holds the accounts and withdrawals too.
+type store struct {
+	dir   string
+	fs    vfs.FS
+	log   *storeLog
+	o     *pebble.Options
+	db    *pebble.DB
+	lock  *pebble.Lock
+	meta  meta // zero as long as the store is empty
+	guard diskGuard
+
+	redo    *commitLog // nil without an index: then shards write through Pebble's log
+	flushes chan flushJob
+	windows *windows // of spent coins, for the flusher
+}
+
+// openStore locks dir and opens or creates its Pebble. What a crash left of the log is
+// applied, durably; end says where it ended.
+func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *store, end logEnd, err error) {
+	s := &store{dir: dir, fs: o.FS, log: log, guard: diskGuard{fs: o.FS, dir: dir, min: o.MinFreeBytes, logger: o.Logger}}
+	for _, d := range []string{dir, s.redoDir(), s.tablesDir()} {
+		if err := makeDir(o.FS, d); err != nil {
+			return nil, logEnd{}, fmt.Errorf("ledger: create %s: %w", d, err)
+		}
 	}
-	lock, err := pebble.LockDirectory(dir, o.FS)
+	if s.lock, err = pebble.LockDirectory(dir, o.FS); err != nil {
+		return nil, logEnd{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
+	}
+	s.o = pebbleOptions(o, cache, s.lock, log)
+	s.o.EnsureDefaults()
+	if s.db, err = pebble.Open(dir, s.o); err != nil {
+		return nil, logEnd{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), s.lock.Close())
+	}
+	if s.meta, _, err = get(s.db, metaKey(), decodeMeta); err == nil && s.meta.format <= formatVersion {
+		if err = s.removeTables(); err == nil {
+			end, err = s.replay()
+		}
+	}
 	if err != nil {
-		return nil, nil, meta{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
+		return nil, logEnd{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), s.close())
 	}
-	cache := pebble.NewCache(o.CacheBytes)
-	defer cache.Unref()
-	db, err := pebble.Open(dir, pebbleOptions(o, cache, lock, log))
+	return s, end, nil
+}
+
+func (s *store) close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
+
+// redoDir is where the log is, tablesDir where tables are written before Pebble takes them.
+func (s *store) redoDir() string   { return s.fs.PathJoin(s.dir, "redo") }
+func (s *store) tablesDir() string { return s.fs.PathJoin(s.dir, "tables") }
+
+// removeTables removes tables that Pebble did not take before a crash.
+func (s *store) removeTables() error {
+	names, err := s.fs.List(s.tablesDir())
+	for _, name := range names {
+		err = errors.Join(err, s.fs.Remove(s.fs.PathJoin(s.tablesDir(), name)))
+	}
+	return err
+}
+
+// replay applies what is in the log and not in Pebble, and removes the log.
+func (s *store) replay() (logEnd, error) {
+	var have [maxShards]uint64
+	for i := range have {
+		c, _, err := get(s.db, appendCountersKey(nil, i), decodeCounters)
+		if err != nil {
+			return logEnd{}, fmt.Errorf("counters of shard %d: %w", i, err)
+		}
+		have[i] = uint64(c.commits)
+	}
+	applied := 0
+	end, err := readLog(s.fs, s.redoDir(), func(shard uint8, commit uint64, rows []byte) error {
+		switch {
+		case commit <= have[shard]:
+			return nil
+		case commit != have[shard]+1:
+			return fmt.Errorf("%w: batch %d of shard %d follows on %d", errLogDamaged, commit, shard, have[shard])
+		}
+		b := s.db.NewBatch()
+		err := b.SetRepr(bytes.Clone(rows))
+		if err == nil {
+			err = s.db.Apply(b, pebble.NoSync)
+		}
+		have[shard] = commit
+		applied++
+		return errors.Join(err, b.Close())
+	})
 	if err != nil {
-		return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), lock.Close())
+		return logEnd{}, err
 	}
-	m, err := describe(db, o.Shards, mintCheck(o))
+	if applied > 0 {
+		if err := s.db.LogData(nil, pebble.Sync); err != nil {
+			return logEnd{}, err
+		}
+		s.log.logger.Info("ledger: completed batches from the log", "dir", s.dir, "batches", applied)
+	}
+	return end, removeLog(s.fs, s.redoDir())
+}
+
+// describe checks that the stores belong together and fit the options, or makes an
+// empty ledger of empty ones.
+func describe(stores []*store, o Options) (meta, error) {
+	mint := mintCheck(o)
+	m := stores[0].meta
+	switch {
+	case m == (meta{}):
+		return create(stores, o.Shards, mint)
+	case m.format > formatVersion:
+		return meta{}, fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
+	case o.Shards != 0 && o.Shards != m.shards:
+		return meta{}, fmt.Errorf("the ledger was created with %d shards, not %d; the number is fixed at creation", m.shards, o.Shards)
+	case m.mint != mint:
+		return meta{}, errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
+	case m.disks != len(stores):
+		return meta{}, fmt.Errorf("the ledger was created on %d disks, not %d; give their folders in the same order", m.disks, len(stores))
+	}
+	for i, s := range stores {
+		want := m
+		want.disk = i
+		if s.meta != want {
+			return meta{}, fmt.Errorf("%s is not disk %d of the ledger in %s", s.dir, i, stores[0].dir)
+		}
+	}
+	return m, nil
+}
+
+// create describes empty stores, the first one last: without it there is no ledger.
+func create(stores []*store, shards int, mint core.Fingerprint) (meta, error) {
+	if shards == 0 {
+		shards = defaultShards
+	}
+	if len(stores) > shards {
+		return meta{}, fmt.Errorf("%d disks for %d shards", len(stores), shards)
+	}
+	m := meta{format: formatVersion, shards: shards, mint: mint, disks: len(stores)}
+	if _, err := rand.Read(m.id[:]); err != nil {
+		return meta{}, err
+	}
+	for i, s := range slices.Backward(stores) {
+		if empty, err := s.empty(); err != nil {
+			return meta{}, err
+		} else if !empty {
+			return meta{}, fmt.Errorf("%s holds a Pebble store that is not a ledger; choose another folder", s.dir)
+		}
+		m.disk = i
+		if err := s.db.Set(metaKey(), m.append(nil), pebble.Sync); err != nil {
+			return meta{}, err
+		}
+	}
+	return m, nil
+}
+
+// empty reports whether nothing but a description is in the store, which an
+// interrupted creation leaves.
+func (s *store) empty() (bool, error) {
+	it, err := s.db.NewIter(nil)
 	if err != nil {
-		return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), db.Close(), lock.Close())
+		return false, err
 	}
-	return db, lock, m, nil
+	empty := true
+	for ok := it.First(); ok; ok = it.Next() {
+		empty = empty && bytes.Equal(it.Key(), metaKey()) && s.meta != (meta{})
+	}
+	return empty, it.Close()
 }
 
 // mintCheck is the fingerprint of the coin that a salt of zeros gives. It depends on
@@ -79,24 +225,6 @@ func makeDir(fs vfs.FS, dir string) error {
 	return nil
 }
 
-// describe reads the store's description, or writes one if the store is empty.
-func describe(db *pebble.DB, shards int, mint core.Fingerprint) (meta, error) {
-	m, found, err := get(db, metaKey(), decodeMeta)
-	switch {
-	case err != nil:
-		return meta{}, err
-	case !found:
-		return create(db, shards, mint)
-	case m.format > formatVersion:
-		return meta{}, fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
-	case shards != 0 && shards != m.shards:
-		return meta{}, fmt.Errorf("the ledger was created with %d shards, not %d; the number is fixed at creation", m.shards, shards)
-	case m.mint != mint:
-		return meta{}, errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
-	}
-	return m, nil
-}
-
 // get reads and decodes one row. Without one, or with an error, v is zero.
 func get[T any](db pebble.Reader, key []byte, decode func([]byte) (T, error)) (v T, found bool, err error) {
 	b, closer, err := db.Get(key)
@@ -111,25 +239,6 @@ func get[T any](db pebble.Reader, key []byte, decode func([]byte) (T, error)) (v
 		return v, false, err
 	}
 	return got, true, nil
-}
-
-func create(db *pebble.DB, shards int, mint core.Fingerprint) (meta, error) {
-	it, err := db.NewIter(nil)
-	if err != nil {
-		return meta{}, err
-	}
-	found := it.First()
-	if err := it.Close(); err != nil {
-		return meta{}, err
-	}
-	if found {
-		return meta{}, errors.New("the folder holds a Pebble store that is not a ledger; choose another folder")
-	}
-	if shards == 0 {
-		shards = defaultShards
-	}
-	m := meta{format: formatVersion, shards: shards, mint: mint}
-	return m, db.Set(metaKey(), m.append(nil), pebble.Sync)
 }
 
 // pebbleOptions are chosen for a store of small random keys that are looked up,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 // were written. (But for one case: the clock went back while the width was made
 // smaller.)
 type windows struct {
-	db    *pebble.DB
+	dbs   []*pebble.DB
 	kind  byte  // kindSpent or kindEnded
 	width int64 // seconds
 	log   *storeLog
@@ -30,12 +31,19 @@ type windows struct {
 	kept []uint32 // oldest first
 }
 
-// openWindows finds the windows that the store has.
-func openWindows(db *pebble.DB, kind byte, width time.Duration, log *storeLog) (*windows, error) {
-	w := &windows{db: db, kind: kind, width: int64(width / time.Second), log: log}
-	var err error
-	w.kept, err = listWindows(db, kind)
-	return w, err
+// openWindows finds the windows that the stores have.
+func openWindows(dbs []*pebble.DB, kind byte, width time.Duration, log *storeLog) (*windows, error) {
+	w := &windows{dbs: dbs, kind: kind, width: int64(width / time.Second), log: log}
+	for _, db := range dbs {
+		list, err := listWindows(db, kind)
+		if err != nil {
+			return nil, err
+		}
+		w.kept = append(w.kept, list...)
+	}
+	slices.Sort(w.kept)
+	w.kept = slices.Compact(w.kept)
+	return w, nil
 }
 
 // listWindows returns the windows of kind with at least one record, oldest first.
@@ -108,7 +116,9 @@ func (w *windows) begin(second int64) {
 	if drop == 0 {
 		return
 	}
-	from, to := appendWindowKey(nil, w.kind, kept[0]), appendWindowKey(nil, w.kind, kept[drop])
-	w.log.must("drop old windows", func() error { return w.db.DeleteRange(from, to, pebble.Sync) })
+	from, to := appendWindowKey(nil, w.kind, 0), appendWindowKey(nil, w.kind, kept[drop])
+	for _, db := range w.dbs {
+		w.log.must("drop old windows", func() error { return db.DeleteRange(from, to, pebble.Sync) })
+	}
 	w.log.logger.Debug("ledger: dropped old windows", "kind", string(w.kind), "windows", drop)
 }

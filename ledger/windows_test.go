@@ -27,7 +27,7 @@ func TestWindows(t *testing.T) {
 		var w *windows
 		reopen := func() {
 			width := time.Duration(rapid.IntRange(1, 50).Draw(t, "width")) * time.Second
-			if w, err = openWindows(db, kindSpent, width, log); err != nil {
+			if w, err = openWindows([]*pebble.DB{db}, kindSpent, width, log); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,7 +93,7 @@ func TestWindowsSteady(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	w, err := openWindows(db, kindEnded, 10*time.Second, &storeLog{logger: quietLog, fatal: func(err error) { panic(err) }})
+	w, err := openWindows([]*pebble.DB{db}, kindEnded, 10*time.Second, &storeLog{logger: quietLog, fatal: func(err error) { panic(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}

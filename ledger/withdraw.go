@@ -122,11 +122,11 @@ func (l *Ledger) readWithdrawal(key []byte, w *withdrawal) (found bool, err erro
 // debit is step 1. It expects the account's lock. The salt stays taken until release,
 // so that no other withdrawal uses it before this one's coins can be seen.
 func (l *Ledger) debit(p *pendingWithdrawal) (release func(), err error) {
-	if l.disk.low(l.now()) {
+	if l.lowDisk() {
 		l.events.lowDisk.Add(1)
 		return nil, ErrLowDisk
 	}
-	a, err := l.readAccount(l.db, p.account)
+	a, err := l.readAccount(p.account)
 	if err != nil {
 		return nil, err
 	}
@@ -170,19 +170,16 @@ func (l *Ledger) releaseSalt(salt core.Salt) {
 
 // checkUnused refuses, before anything is debited, a salt whose first coin is known.
 func (l *Ledger) checkUnused(p *pendingWithdrawal) error {
-	first := l.o.Mint(nil, &p.salt, 1)
-	spent := l.spent.acquire(l.now())
-	defer l.spent.release()
-	look := lookup{db: l.db}
-	defer look.end()
-	c, _, err := look.coin(&first[0], spent, false)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errRead, err)
+	c := &call{kind: opProbe, account: p.account, fps: l.o.Mint(nil, &p.salt, 1)}
+	l.queued.Add(1)
+	l.do(c)
+	switch c.status[0] {
+	case core.StatusTemporary:
+		return fmt.Errorf("%w: first coin of a withdrawal", errRead)
+	case core.StatusOK:
+		return nil
 	}
-	if c.phase != unknown {
-		return errSaltUsed
-	}
-	return nil
+	return errSaltUsed
 }
 
 // complete is steps 2 and 3 for Open, which no queue limit may stop.

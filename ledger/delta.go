@@ -1,0 +1,74 @@
+package ledger
+
+import (
+	"encoding/binary"
+
+	"ecoin/core"
+)
+
+// delta is what a shard changed and Pebble does not have yet: the last state of every
+// coin that changed, beside the one before the first change. It is written by the
+// shard's committer; once it is frozen, nobody writes to it, and the committer and the
+// flusher read it together.
+type delta struct {
+	coins []changed // in order of the first change
+	slots []uint32  // hash table: 1 + position in coins, 0 for free; a power of two
+}
+
+// changed is one coin of a delta.
+type changed struct {
+	fp     core.Fingerprint
+	before phase  // its record in Pebble, once the delta before this is there
+	from   uint32 // the window of that record
+	window uint32 // the window of its record now, if it has one
+	coin   coin
+}
+
+func newDelta() *delta { return &delta{slots: make([]uint32, 1024)} }
+
+func (d *delta) reset() {
+	d.coins = d.coins[:0]
+	clear(d.slots)
+}
+
+// slot returns where fp stands in slots, or the free slot where it would.
+func (d *delta) slot(fp *core.Fingerprint) int {
+	mask := len(d.slots) - 1
+	// The leading bits are the same in the whole shard, the last ones are not.
+	for i := int(binary.BigEndian.Uint64(fp[8:])) & mask; ; i = (i + 1) & mask {
+		at := d.slots[i]
+		if at == 0 || d.coins[at-1].fp == *fp {
+			return i
+		}
+	}
+}
+
+// get returns the change of a coin, or nil. It is valid until the next note.
+func (d *delta) get(fp *core.Fingerprint) *changed {
+	if d == nil || len(d.coins) == 0 {
+		return nil
+	}
+	if at := d.slots[d.slot(fp)]; at != 0 {
+		return &d.coins[at-1]
+	}
+	return nil
+}
+
+// note records that a coin changed from before, whose record is in window from, to
+// after, whose record is in window to.
+func (d *delta) note(fp *core.Fingerprint, before phase, from uint32, after *coin, to uint32) {
+	i := d.slot(fp)
+	if at := d.slots[i]; at != 0 {
+		c := &d.coins[at-1]
+		c.coin, c.window = *after, to
+		return
+	}
+	d.coins = append(d.coins, changed{fp: *fp, before: before, from: from, window: to, coin: *after})
+	d.slots[i] = uint32(len(d.coins))
+	if len(d.coins) > len(d.slots)*3/4 {
+		d.slots = make([]uint32, 2*len(d.slots))
+		for at := range d.coins {
+			d.slots[d.slot(&d.coins[at].fp)] = uint32(at + 1)
+		}
+	}
+}
