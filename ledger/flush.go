@@ -26,7 +26,7 @@ type flushJob struct {
 
 // maxSublevels is how many overlapping tables a lookup may meet in level 0 before the
 // flusher waits for compactions. Meanwhile deltas grow, and then calls are refused.
-const maxSublevels = 24
+const maxSublevels = 64
 
 // flushLoop gives Pebble what shards froze, one job after the other.
 func (s *store) flushLoop() {

@@ -283,10 +283,20 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		Logger:        log,
 		EventListener: log.events(),
 	}
+	if o.IndexBytes > 0 {
+		// Live coins are not looked up on disk then, so level 0 may be deep: what is
+		// compacted later is compacted in fewer and larger pieces. (20 M coins, 6 M
+		// redeemed: 4.5 instead of 5.7 us of CPU each.) Its files are small and many.
+		po.L0CompactionThreshold = 16
+		po.L0CompactionFileThreshold = 1 << 13
+	}
 	if o.FS == vfs.Default {
 		po.WithFSDefaults() // reports a disk that does not answer for seconds
 	}
 	po.Experimental.EnableColumnarBlocks = func() bool { return true }
+	// Nor are tables full of tombstones a reason: only scans are slower for them, and
+	// each rewrites its share of the last level. (As above: 5.7 instead of 7.6 us.)
+	po.Experimental.TombstoneDenseCompactionThreshold = -1
 	// Compactions triggered by reads are for scans; point lookups gain nothing.
 	po.Experimental.ReadSamplingMultiplier = -1
 	// Keys are pseudorandom: compression costs time and saves nothing.
