@@ -54,7 +54,7 @@ func testMint(dst []core.Fingerprint, salt *core.Salt, n int) []core.Fingerprint
 // testOptions are for a small ledger on fs. A fatal error panics.
 func testOptions(fs vfs.FS) Options {
 	return Options{
-		Mint: testMint, Shards: 4, FS: fs, Logger: quietLog, CacheBytes: 1 << 20, MinFreeBytes: 1,
+		Mint: testMint, Shards: 4, FS: fs, Logger: quietLog, CacheBytes: 1 << 20, MinFreeBytes: 1, BallastBytes: -1,
 		Fatal: func(err error) { panic(err) },
 	}
 }

@@ -50,7 +50,7 @@ type Ledger struct {
 	db   *pebble.DB
 	lock *pebble.Lock
 	log  *storeLog
-	disk diskGuard
+	disk *diskGuard
 
 	shards    []*shard
 	loops     sync.WaitGroup // committers and answerers
@@ -81,19 +81,24 @@ func Open(dir string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	log := &storeLog{logger: o.Logger, fatal: o.Fatal}
+	if err := makeDir(o.FS, dir); err != nil {
+		return nil, fmt.Errorf("ledger: create %s: %w", dir, err)
+	}
+	disk := newDiskGuard(dir, o)
+	o.FS = disk.wrap()
 	db, lock, m, err := openStore(dir, o, log)
 	if err != nil {
 		return nil, err
 	}
 	l := &Ledger{
-		o: o, db: db, lock: lock, log: log,
-		disk:  diskGuard{fs: o.FS, dir: dir, min: o.MinFreeBytes, logger: o.Logger},
+		o: o, db: db, lock: lock, log: log, disk: disk,
 		salts: make(map[core.Salt]struct{}),
 		gate:  gate{closing: make(chan struct{})},
 	}
 	if err := l.start(m); err != nil {
 		return nil, errors.Join(err, db.Close(), lock.Close())
 	}
+	disk.start(l.now())
 	if err := l.completePending(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -24,6 +24,7 @@ type Options struct {
 	WithdrawalWindow time.Duration // a withdrawal can be asked for again at least this long; whole seconds; 0 means 24 h
 	MaxQueued        int           // coins waiting or being committed; more is ErrOverload; at least 10,000; 0 means 65,536
 	MinFreeBytes     uint64        // with less free on the disk withdrawals are refused; 0 means 1 GiB
+	BallastBytes     int64         // file given up when the disk is full; 0 means 1 % of the disk, at most 256 MiB; negative means none
 	CacheBytes       int64         // memory for blocks of the store; 0 means 256 MiB
 
 	Now    func() time.Time // clock; nil means time.Now

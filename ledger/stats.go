@@ -28,6 +28,7 @@ type Stats struct {
 	Coins        int64 // coins in these batches
 
 	Queued         int64  // coins waiting or being committed
+	BallastBytes   int64  // held by the file that is given up when the disk is full
 	DiskBytes      uint64 // what the store occupies, its log included
 	LogBytes       uint64 // what its write-ahead log occupies
 	ReadAmp        int    // sorted runs that a lookup may have to visit
@@ -74,6 +75,7 @@ func (l *Ledger) Stats() Stats {
 		Overloads:    l.events.overloads.Load(),
 		LowDisk:      l.events.lowDisk.Load(),
 		Queued:       l.queued.Load(),
+		BallastBytes: l.disk.ballastBytes(),
 	}
 	for _, sh := range l.shards {
 		sh.booksMu.Lock()

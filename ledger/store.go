@@ -17,12 +17,9 @@ import (
 	"ecoin/core"
 )
 
-// openStore locks dir, opens or creates its Pebble, and checks or writes the store's
-// description. shards = 0 takes the number the store was created with.
+// openStore locks dir, which must exist, opens or creates its Pebble, and checks or
+// writes the store's description. shards = 0 takes the number the store was created with.
 func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, meta, error) {
-	if err := makeDir(o.FS, dir); err != nil {
-		return nil, nil, meta{}, fmt.Errorf("ledger: create %s: %w", dir, err)
-	}
 	lock, err := pebble.LockDirectory(dir, o.FS)
 	if err != nil {
 		return nil, nil, meta{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
@@ -174,7 +171,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		Logger:        log,
 		EventListener: log.events(),
 	}
-	if o.FS == vfs.Default {
+	if vfs.Root(o.FS) == vfs.Default {
 		po.WithFSDefaults() // reports a disk that does not answer for seconds
 	}
 	po.Experimental.EnableColumnarBlocks = func() bool { return true }
@@ -199,7 +196,8 @@ type storeLog struct {
 	logger *slog.Logger
 	fatal  func(error)
 
-	corruptions atomic.Int64 // damaged blocks met
+	corruptions   atomic.Int64 // damaged blocks met
+	backgroundLog onceASecond  // on a full disk Pebble tries a flush many times a second
 }
 
 // die stops the process, see Options.Fatal.
@@ -258,7 +256,9 @@ func (s *storeLog) Fatalf(format string, args ...any) {
 func (s *storeLog) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
-			s.logger.Error("ledger: background work failed and is tried again", "error", err)
+			if s.backgroundLog.allow(time.Now()) {
+				s.logger.Error("ledger: background work failed and is tried again", "error", err)
+			}
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.corruptions.Add(1)

@@ -43,6 +43,7 @@ type bankCmd struct {
 	SpentWindow      time.Duration `help:"How long, at least, retries and refund evidence work after a redeem." default:"1h"`
 	WithdrawalWindow time.Duration `help:"How long, at least, a withdrawal can be asked for again." default:"24h"`
 	MinFree          uint64        `help:"Free bytes on the ledger's disk below which withdrawals are refused." default:"1073741824"`
+	Ballast          int64         `help:"Bytes of the file in the ledger's folder that is deleted when the disk is full; --ballast=-1 for none. Default: 1 % of the disk, at most 256 MiB." default:"0"`
 	MaxConns         int           `help:"Most client connections at once." default:"16384"`
 }
 
@@ -60,6 +61,7 @@ func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error 
 		SpentWindow:      c.SpentWindow,
 		WithdrawalWindow: c.WithdrawalWindow,
 		MinFreeBytes:     c.MinFree,
+		BallastBytes:     c.Ballast,
 		Logger:           log,
 	})
 	if err != nil {
