@@ -21,8 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(faultsEnv) != "" {
-		os.Exit(m.Run()) // the child of TestFaults leaves stuck goroutines behind on purpose
+	if os.Getenv(faultsEnv) != "" || os.Getenv("ECOIN_LEDGER_FULL_DISK") != "" {
+		os.Exit(m.Run()) // the children of TestFaults and TestFullDisk leave stuck goroutines behind on purpose
 	}
 	flag.Parse()
 	if raceEnabled { // everything is many times slower; -rapid.checks still has its way
