@@ -85,11 +85,13 @@ func Open(dir string, o Options) (*Ledger, error) {
 		return nil, fmt.Errorf("ledger: create %s: %w", dir, err)
 	}
 	disk := newDiskGuard(dir, o)
-	o.FS = disk.wrap()
+	fs := &logFS{FS: disk.wrap(), dir: dir, log: log}
+	o.FS = fs
 	db, lock, m, err := openStore(dir, o, log)
 	if err != nil {
 		return nil, err
 	}
+	fs.live.Store(true)
 	l := &Ledger{
 		o: o, db: db, lock: lock, log: log, disk: disk,
 		salts: make(map[core.Salt]struct{}),
@@ -174,6 +176,7 @@ func (l *Ledger) Close() error {
 			s.stop()
 		}
 		l.loops.Wait()
+		defer l.log.dieOnPanic("close")
 		err = errors.Join(l.db.Close(), l.lock.Close())
 	})
 	return err

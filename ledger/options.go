@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ecoin/core"
@@ -34,6 +35,8 @@ type Options struct {
 	// Fatal is called when durability is in doubt. It must stop the process; the
 	// ledger panics if it returns. nil means log the error and os.Exit(1).
 	Fatal func(error)
+
+	tune func(*pebble.Options) // for tests that want flushes and compactions sooner; may be nil
 }
 
 const (

@@ -24,6 +24,7 @@ func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, 
 	if err != nil {
 		return nil, nil, meta{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
 	}
+	defer log.dieOnPanic("open") // Pebble's answer to a sync that failed
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
 	db, err := pebble.Open(dir, pebbleOptions(o, cache, lock, log))
@@ -186,6 +187,9 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		po.Levels[i].BlockSize = 4 << 10
 		po.Levels[i].IndexBlockSize = 256 << 10
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	if o.tune != nil {
+		o.tune(po)
 	}
 	return po
 }
