@@ -3,8 +3,12 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -24,6 +28,9 @@ type Audit struct {
 	Issued   int64 // coins withdrawn by all accounts, since the beginning
 	Redeemed int64 // coins redeemed, since the beginning
 	Refunded int64 // coins refunded, since the beginning
+
+	// Damaged lists the shards with coins that cannot be read.
+	Damaged []int
 
 	// Problems says in plain words what is wrong, at most 100 lines; empty when all is
 	// well. It names shards and accounts, never fingerprints.
@@ -93,7 +100,8 @@ func (a *auditor) problem(format string, args ...any) {
 		a.more++
 		return
 	}
-	a.report.Problems = append(a.report.Problems, fmt.Sprintf(format, args...))
+	line, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n") // Pebble's errors have more
+	a.report.Problems = append(a.report.Problems, line)
 }
 
 // broken is a problem that leaves the sums incomplete.
@@ -311,20 +319,31 @@ func (a *auditor) compare() {
 	}
 }
 
-// scanCoins walks live coins, returned coins and every window of spent ones together,
-// all ordered by fingerprint, so that a coin in two states is met at one place.
+// scanCoins goes shard by shard, so that damage says which shards it is in and hides
+// nothing of the others.
 func (a *auditor) scanCoins() {
+	counted := !a.partial // the counters could be read
 	windows, err := listWindows(a.db, kindSpent)
 	if err != nil {
 		a.broken("spent coins: %v", err)
-		return
 	}
-	rows := []*cursor{a.cursor(kindLive, "live coins"), a.cursor(kindReturned, "returned coins")}
+	for shard := 0; shard < len(a.l.shards) && a.ctx.Err() == nil; shard++ {
+		a.scanShard(shard, windows, counted)
+	}
+}
+
+// scanShard walks a shard's live coins, returned coins and every window of spent ones
+// together, all ordered by fingerprint, so that a coin in two states is met at one
+// place.
+func (a *auditor) scanShard(shard int, windows []uint32, counted bool) {
+	rows := []*cursor{
+		a.coinCursor([]byte{kindLive}, shard, "live coins"),
+		a.coinCursor([]byte{kindReturned}, shard, "returned coins"),
+	}
 	for _, w := range windows {
-		rows = append(rows, a.windowCursor(w))
+		rows = append(rows, a.coinCursor(appendWindowKey(nil, kindSpent, w), shard, "spent coins"))
 	}
-	var found [maxShards]struct{ live, returned, twice, bad int64 }
-	shards := len(a.l.shards)
+	var live, returned, twice, bad int64
 	for a.ctx.Err() == nil {
 		var fp *core.Fingerprint
 		for _, r := range rows {
@@ -341,7 +360,7 @@ func (a *auditor) scanCoins() {
 		if fp == nil {
 			break
 		}
-		f, states := &found[shardOf(fp, shards)], 0
+		states := 0
 		for i, r := range rows {
 			if !r.valid() || !bytes.Equal(r.key()[r.prefix:], fp[:]) {
 				continue
@@ -350,51 +369,52 @@ func (a *auditor) scanCoins() {
 			var err error
 			switch i {
 			case 0:
-				f.live++
+				live++
 				if len(r.value()) != 0 {
 					err = badRecord("live coin", "it has a value")
 				}
 			case 1:
-				f.returned++
+				returned++
 				_, err = decodeReturned(r.value())
 			default:
 				a.report.Spent++
 				_, err = decodeSpent(r.value())
 			}
 			if err != nil {
-				f.bad++
+				bad++
 			}
 			r.next()
 		}
 		if states > 1 {
-			f.twice++
+			twice++
 		}
 	}
+	whole := true
 	for _, r := range rows {
-		r.close(a)
+		whole = r.close(a) && whole
 	}
 	if a.ctx.Err() != nil {
 		return
 	}
-	for i := range shards {
-		f, c := found[i], a.counters[i]
-		a.report.Live += f.live
-		a.report.Returned += f.returned
-		if f.twice > 0 {
-			a.problem("shard %d: %d coins are in more than one state, such as live and spent", i, f.twice)
-		}
-		if f.bad > 0 {
-			a.problem("shard %d: the records of %d coins cannot be read", i, f.bad)
-		}
-		if a.partial {
-			continue
-		}
-		if f.live != c.live() {
-			a.problem("shard %d: it counts %d live coins, the scan found %d", i, c.live(), f.live)
-		}
-		if f.returned != c.held() {
-			a.problem("shard %d: it counts %d returned coins, the scan found %d", i, c.held(), f.returned)
-		}
+	a.report.Live += live
+	a.report.Returned += returned
+	if twice > 0 {
+		a.problem("shard %d: %d coins are in more than one state, such as live and spent", shard, twice)
+	}
+	if bad > 0 {
+		a.problem("shard %d: the records of %d coins cannot be read", shard, bad)
+	}
+	if !whole || bad > 0 {
+		a.report.Damaged = append(a.report.Damaged, shard)
+	}
+	if !whole || !counted {
+		return
+	}
+	if c := a.counters[shard]; live != c.live() {
+		a.problem("shard %d: it counts %d live coins, the scan found %d", shard, c.live(), live)
+	}
+	if c := a.counters[shard]; returned != c.held() {
+		a.problem("shard %d: it counts %d returned coins, the scan found %d", shard, c.held(), returned)
 	}
 }
 
@@ -411,14 +431,29 @@ func (a *auditor) cursor(kind byte, what string) *cursor {
 	return a.openCursor(what, 1, kindRange(kind))
 }
 
-func (a *auditor) windowCursor(window uint32) *cursor {
-	upper := []byte{kindSpent + 1}
-	if window+1 != 0 {
-		upper = appendWindowKey(nil, kindSpent, window+1)
+// coinCursor walks the rows of a shard's coins behind prefix. The shards' ranges leave
+// nothing out, so that keys of a wrong length are met, too.
+func (a *auditor) coinCursor(prefix []byte, shard int, what string) *cursor {
+	bits := bits.TrailingZeros(uint(len(a.l.shards)))
+	lower, upper := prefix, after(prefix)
+	if shard > 0 {
+		lower = binary.BigEndian.AppendUint16(slices.Clone(prefix), uint16(shard<<(16-bits)))
 	}
-	return a.openCursor("spent coins", 1+4, &pebble.IterOptions{
-		LowerBound: appendWindowKey(nil, kindSpent, window), UpperBound: upper,
-	})
+	if next := shard + 1; next < len(a.l.shards) {
+		upper = binary.BigEndian.AppendUint16(slices.Clone(prefix), uint16(next<<(16-bits)))
+	}
+	return a.openCursor(fmt.Sprintf("shard %d: %s", shard, what), len(prefix), &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+}
+
+// after returns the first key behind all that begin with prefix, whose first byte is a
+// kind and so not the last there is.
+func after(prefix []byte) []byte {
+	next := slices.Clone(prefix)
+	for i := len(next) - 1; ; i-- {
+		if next[i]++; next[i] != 0 {
+			return next[:i+1]
+		}
+	}
 }
 
 func (a *auditor) openCursor(what string, prefix int, o *pebble.IterOptions) *cursor {
@@ -448,7 +483,8 @@ func (c *cursor) at(id []byte) bool {
 	return c.ok && len(c.key()) >= 1+len(id) && bytes.Equal(c.key()[1:1+len(id)], id)
 }
 
-func (c *cursor) close(a *auditor) {
+// close reports whether the whole range was read.
+func (c *cursor) close(a *auditor) bool {
 	err := c.err
 	if c.it != nil {
 		err = errors.Join(err, c.it.Close())
@@ -456,4 +492,5 @@ func (c *cursor) close(a *auditor) {
 	if err != nil {
 		a.broken("%s: reading stopped: %v", c.what, err)
 	}
+	return err == nil
 }

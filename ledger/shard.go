@@ -38,6 +38,7 @@ type shard struct {
 	flights chan flight // committer to answerer; closed by the committer
 
 	commits, coins atomic.Int64 // batches and the coins in them
+	damagedCoins   atomic.Int64 // answers that damage made temporary failures
 
 	booksMu sync.Mutex
 	books   counters // as last committed, for Stats
@@ -289,6 +290,9 @@ func (s *shard) decide(batch *pebble.Batch, items []item, spent []uint32, now in
 	c, window, err := s.find(&items[0].fp, spent, items[0].call.kind != opInsert)
 	if err != nil {
 		s.l.readFailed(s.index, err)
+		if isDamage(err) {
+			s.damagedCoins.Add(int64(len(items)))
+		}
 		for i := range items {
 			items[i].call.fail(items[i].pos)
 		}

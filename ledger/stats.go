@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"ecoin/core"
 )
@@ -33,6 +36,17 @@ type Stats struct {
 	LogBytes       uint64 // what its write-ahead log occupies
 	ReadAmp        int    // sorted runs that a lookup may have to visit
 	CompactionDebt uint64 // bytes that compaction still has to rewrite, estimated
+
+	Shards []ShardStats // by index
+}
+
+// ShardStats are the counters of one shard.
+type ShardStats struct {
+	Live     int64 // coins that can be redeemed
+	Issued   int64 // coins, since the ledger was created
+	Redeemed int64 // coins, since the ledger was created
+	Waiting  int64 // coins that wait for the shard's next batch
+	Damaged  int64 // coins answered "temporary failure" since Open, because their data is damaged
 }
 
 // events counts what happened since Open.
@@ -75,9 +89,10 @@ func (l *Ledger) Stats() Stats {
 		Overloads:    l.events.overloads.Load(),
 		LowDisk:      l.events.lowDisk.Load(),
 		Queued:       l.queued.Load(),
+		Shards:       make([]ShardStats, len(l.shards)),
 		BallastBytes: l.disk.ballastBytes(),
 	}
-	for _, sh := range l.shards {
+	for i, sh := range l.shards {
 		sh.booksMu.Lock()
 		c := sh.books
 		sh.booksMu.Unlock()
@@ -88,6 +103,7 @@ func (l *Ledger) Stats() Stats {
 		s.Refunded += c.refundedLive + c.refundedReturned
 		s.Batches += sh.commits.Load()
 		s.Coins += sh.coins.Load()
+		s.Shards[i] = ShardStats{Live: c.live(), Issued: c.issued, Redeemed: c.redeemed, Waiting: sh.countWaiting(), Damaged: sh.damagedCoins.Load()}
 	}
 	if l.gate.enter() != nil {
 		return s
@@ -99,6 +115,21 @@ func (l *Ledger) Stats() Stats {
 	s.ReadAmp = m.ReadAmp()
 	s.CompactionDebt = m.Compact.EstimatedDebt
 	return s
+}
+
+// countWaiting returns how many coins the committer has not taken yet.
+func (s *shard) countWaiting() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.waiting {
+		n += int64(len(p.order))
+	}
+	return n
+}
+
+// isDamage reports whether err says that what is on disk is not what was written.
+func isDamage(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, errDamaged) || errors.Is(err, errRecord)
 }
 
 // readFailed reports a failed read, at most once a second.
