@@ -27,15 +27,24 @@ func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, 
 	defer log.dieOnPanic("open") // Pebble's answer to a sync that failed
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
-	db, err := pebble.Open(dir, pebbleOptions(o, cache, lock, log))
-	if err != nil {
-		return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), lock.Close())
+	for {
+		db, err := pebble.Open(dir, pebbleOptions(o, cache, lock, log))
+		if err != nil {
+			return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), lock.Close())
+		}
+		m, created, err := describe(db, o.Shards, mintCheck(o))
+		if err != nil {
+			return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), db.Close(), lock.Close())
+		}
+		if !created {
+			return db, lock, m, nil
+		}
+		// A store's first log is begun before the store has its format. Damage in such
+		// a log is taken for its end, so it must not hold anything: open once more.
+		if err := db.Close(); err != nil {
+			return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), lock.Close())
+		}
 	}
-	m, err := describe(db, o.Shards, mintCheck(o))
-	if err != nil {
-		return nil, nil, meta{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), db.Close(), lock.Close())
-	}
-	return db, lock, m, nil
 }
 
 // mintCheck is the fingerprint of the coin that a salt of zeros gives. It depends on
@@ -78,21 +87,21 @@ func makeDir(fs vfs.FS, dir string) error {
 }
 
 // describe reads the store's description, or writes one if the store is empty.
-func describe(db *pebble.DB, shards int, mint core.Fingerprint) (meta, error) {
+func describe(db *pebble.DB, shards int, mint core.Fingerprint) (m meta, created bool, err error) {
 	m, found, err := get(db, metaKey(), decodeMeta)
 	switch {
 	case err != nil:
-		return meta{}, err
 	case !found:
-		return create(db, shards, mint)
+		m, err = create(db, shards, mint)
+		created = true
 	case m.format > formatVersion:
-		return meta{}, fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
+		err = fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
 	case shards != 0 && shards != m.shards:
-		return meta{}, fmt.Errorf("the ledger was created with %d shards, not %d; the number is fixed at creation", m.shards, shards)
+		err = fmt.Errorf("the ledger was created with %d shards, not %d; the number is fixed at creation", m.shards, shards)
 	case m.mint != mint:
-		return meta{}, errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
+		err = errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
 	}
-	return m, nil
+	return m, created, err
 }
 
 // get reads and decodes one row. Without one, or with an error, v is zero.
