@@ -80,16 +80,28 @@ func Open(dir string, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	l, _, err := openLedger(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.completePending(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// openLedger opens the ledger as it is. o has its defaults.
+func openLedger(dir string, o Options) (*Ledger, meta, error) {
 	log := &storeLog{logger: o.Logger, fatal: o.Fatal}
 	if err := makeDir(o.FS, dir); err != nil {
-		return nil, fmt.Errorf("ledger: create %s: %w", dir, err)
+		return nil, meta{}, fmt.Errorf("ledger: create %s: %w", dir, err)
 	}
 	disk := newDiskGuard(dir, o)
 	fs := &logFS{FS: disk.wrap(), dir: dir, log: log}
 	o.FS = fs
 	db, lock, m, err := openStore(dir, o, log)
 	if err != nil {
-		return nil, err
+		return nil, meta{}, err
 	}
 	fs.live.Store(true)
 	l := &Ledger{
@@ -98,13 +110,10 @@ func Open(dir string, o Options) (*Ledger, error) {
 		gate:  gate{closing: make(chan struct{})},
 	}
 	if err := l.start(m); err != nil {
-		return nil, errors.Join(err, db.Close(), lock.Close())
+		return nil, meta{}, errors.Join(err, db.Close(), lock.Close())
 	}
 	disk.start(l.now())
-	if err := l.completePending(); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return l, m, nil
 }
 
 // start reads what is kept in memory and starts the shards, or none on error.

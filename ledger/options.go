@@ -36,7 +36,8 @@ type Options struct {
 	// ledger panics if it returns. nil means log the error and os.Exit(1).
 	Fatal func(error)
 
-	tune func(*pebble.Options) // for tests that want flushes and compactions sooner; may be nil
+	keyless bool                  // no Mint: what needs it is left out, see Verify
+	tune    func(*pebble.Options) // for tests that want flushes and compactions sooner; may be nil
 }
 
 const (
@@ -92,7 +93,7 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	switch {
-	case o.Mint == nil:
+	case o.Mint == nil && !o.keyless:
 		return o, errors.New("ledger: Options.Mint is missing")
 	case o.Shards != 0 && !validShards(o.Shards):
 		return o, fmt.Errorf("ledger: Options.Shards is %d, want a power of two from 1 to %d", o.Shards, maxShards)

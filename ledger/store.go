@@ -52,6 +52,9 @@ func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, 
 // keys than it was created with would call every coin unknown, and complete
 // withdrawals with coins that nobody was promised.
 func mintCheck(o Options) core.Fingerprint {
+	if o.keyless {
+		return core.Fingerprint{}
+	}
 	return o.Mint(nil, new(core.Salt), 1)[0]
 }
 
@@ -98,7 +101,7 @@ func describe(db *pebble.DB, shards int, mint core.Fingerprint) (m meta, created
 		err = fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
 	case shards != 0 && shards != m.shards:
 		err = fmt.Errorf("the ledger was created with %d shards, not %d; the number is fixed at creation", m.shards, shards)
-	case m.mint != mint:
+	case m.mint != mint && mint != (core.Fingerprint{}):
 		err = errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
 	}
 	return m, created, err
