@@ -127,7 +127,7 @@ func (b *Bank) Audit(ctx context.Context) (wire.Audit, error) {
 		return wire.Audit{}, fmt.Errorf("bank: audit: %w", err)
 	}
 	return wire.Audit{
-		OK: a.OK(), Problems: append([]string{}, a.Problems...),
+		OK: a.OK(), Problems: append([]string{}, a.Problems...), Damaged: append([]int{}, a.Damaged...),
 		Accounts: int64(a.Accounts), Live: a.Live, Returned: a.Returned, Pending: a.Pending,
 		Granted: a.Granted, Balances: a.Balances,
 		Issued: a.Issued, Redeemed: a.Redeemed, Refunded: a.Refunded,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -25,6 +26,9 @@ type Audit struct {
 	Issued   int64 // coins withdrawn by all accounts, since the beginning
 	Redeemed int64 // coins redeemed, since the beginning
 	Refunded int64 // coins refunded, since the beginning
+
+	// Damaged lists the shards with coins that cannot be read.
+	Damaged []int
 
 	// Problems says in plain words what is wrong, at most 100 lines; empty when all is
 	// well. It names shards and accounts, never fingerprints.
@@ -86,7 +90,8 @@ type auditor struct {
 	report Audit
 	more   int // problems that were not listed
 
-	partial  bool // some records could not be read
+	partial  bool  // some records could not be read
+	underWay int64 // coins of withdrawals under way, live ones included; without keys alone
 	counters [maxShards]counters
 	tallies  [maxShards]tally // over all accounts
 }
@@ -96,7 +101,8 @@ func (a *auditor) problem(format string, args ...any) {
 		a.more++
 		return
 	}
-	a.report.Problems = append(a.report.Problems, fmt.Sprintf(format, args...))
+	line, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n") // Pebble's errors have more
+	a.report.Problems = append(a.report.Problems, line)
 }
 
 // broken is a problem that leaves the sums incomplete.
@@ -264,8 +270,12 @@ func (a *auditor) scanWithdrawals() {
 		if _, err := a.l.readRecord(a.view.accounts(), p.account); err != nil {
 			a.problem("a withdrawal under way has no account: %v", err)
 		}
+		if a.l.o.keyless {
+			a.underWay += int64(p.count)
+			return
+		}
 		for _, fp := range a.l.o.Mint(nil, &p.salt, p.count) {
-			look := &looks[shardOf(&fp, len(a.l.shards))%len(looks)]
+			look := &looks[a.disk(shardOf(&fp, len(a.l.shards)))]
 			c, _, err := look.coin(&fp, spent, false)
 			switch {
 			case err != nil:
@@ -297,6 +307,9 @@ func (a *auditor) windows() (list []uint32) {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
+
+// disk returns the position of a shard's disk.
+func (a *auditor) disk(shard int) int { return shard % len(a.view.snaps) }
 
 // scanRest looks between the kinds, where nothing may be.
 func (a *auditor) scanRest() {
@@ -342,6 +355,9 @@ func (a *auditor) compare() {
 		}
 	}
 	r := &a.report
+	if a.l.o.keyless {
+		r.Pending = max(0, min(r.Issued-issued, a.underWay)) // the number that is right, if one can be
+	}
 	if r.Issued != issued+r.Pending {
 		a.problem("the accounts withdrew %d coins, but %d were issued and %d are under way", r.Issued, issued, r.Pending)
 	}
@@ -351,22 +367,33 @@ func (a *auditor) compare() {
 	}
 }
 
-// scanCoins walks live coins, returned coins and every window of spent ones together,
-// all ordered by fingerprint, so that a coin in two states is met at one place.
+// scanCoins goes shard by shard, so that damage says which shards it is in and hides
+// nothing of the others.
 func (a *auditor) scanCoins() {
-	var rows []*cursor
+	counted := !a.partial // the counters could be read
 	windows := a.windows()
-	for _, db := range a.view.snaps {
-		rows = append(rows, a.cursor(db, kindLive, "live coins"), a.cursor(db, kindReturned, "returned coins"))
-		for _, w := range windows {
-			rows = append(rows, a.windowCursor(db, w))
+	for shard := 0; shard < len(a.l.shards) && a.ctx.Err() == nil; shard++ {
+		a.scanShard(shard, windows, counted)
+	}
+}
+
+// scanShard walks a shard's live coins, returned coins and every window of spent ones
+// together, all ordered by fingerprint, so that a coin in two states is met at one
+// place.
+func (a *auditor) scanShard(shard int, windows []uint32, counted bool) {
+	rows := a.coinCursors(shard, a.disk(shard), windows)
+	for disk := range a.view.snaps {
+		if disk != a.disk(shard) {
+			for _, r := range a.coinCursors(shard, disk, windows) {
+				if r.valid() {
+					a.broken("%s: there are some on another disk, number %d", r.what, disk)
+				}
+				r.close(a)
+			}
 		}
 	}
-	var found [maxShards]struct {
-		live, returned, twice, bad int64
-		sum                        uint64 // of the live coins, see slot.mix
-	}
-	shards := len(a.l.shards)
+	var live, returned, twice, bad int64
+	var sum uint64 // of the live coins, see slot.mix
 	for a.ctx.Err() == nil {
 		var fp *core.Fingerprint
 		for _, r := range rows {
@@ -383,64 +410,65 @@ func (a *auditor) scanCoins() {
 		if fp == nil {
 			break
 		}
-		f, states := &found[shardOf(fp, shards)], 0
+		states := 0
 		for i, r := range rows {
 			if !r.valid() || !bytes.Equal(r.key()[r.prefix:], fp[:]) {
 				continue
 			}
 			states++
 			var err error
-			switch i % (2 + len(windows)) {
+			switch i {
 			case 0:
-				f.live++
-				f.sum += toSlot(fp).mix()
+				live++
+				sum += toSlot(fp).mix()
 				if len(r.value()) != 0 {
 					err = badRecord("live coin", "it has a value")
 				}
 			case 1:
-				f.returned++
+				returned++
 				_, err = decodeReturned(r.value())
 			default:
 				a.report.Spent++
 				_, err = decodeSpent(r.value())
 			}
 			if err != nil {
-				f.bad++
+				bad++
 			}
 			r.next()
 		}
 		if states > 1 {
-			f.twice++
+			twice++
 		}
 	}
+	whole := true
 	for _, r := range rows {
-		r.close(a)
+		whole = r.close(a) && whole
 	}
 	if a.ctx.Err() != nil {
 		return
 	}
-	for i := range shards {
-		f, c := found[i], a.counters[i]
-		a.report.Live += f.live
-		a.report.Returned += f.returned
-		if f.twice > 0 {
-			a.problem("shard %d: %d coins are in more than one state, such as live and spent", i, f.twice)
-		}
-		if f.bad > 0 {
-			a.problem("shard %d: the records of %d coins cannot be read", i, f.bad)
-		}
-		if a.partial {
-			continue
-		}
-		if m := a.view.marks[i]; m.has && (m.n != f.live || m.sum != f.sum || !m.sound) {
-			a.problem("shard %d: its index does not hold the %d live coins of the store", i, f.live)
-		}
-		if f.live != c.live() {
-			a.problem("shard %d: it counts %d live coins, the scan found %d", i, c.live(), f.live)
-		}
-		if f.returned != c.held() {
-			a.problem("shard %d: it counts %d returned coins, the scan found %d", i, c.held(), f.returned)
-		}
+	a.report.Live += live
+	a.report.Returned += returned
+	if twice > 0 {
+		a.problem("shard %d: %d coins are in more than one state, such as live and spent", shard, twice)
+	}
+	if bad > 0 {
+		a.problem("shard %d: the records of %d coins cannot be read", shard, bad)
+	}
+	if !whole || bad > 0 {
+		a.report.Damaged = append(a.report.Damaged, shard)
+	}
+	if !whole || !counted {
+		return
+	}
+	if m := a.view.marks[shard]; m.has && (m.n != live || m.sum != sum || !m.sound) {
+		a.problem("shard %d: its index does not hold the %d live coins of the store", shard, live)
+	}
+	if c := a.counters[shard]; live != c.live() {
+		a.problem("shard %d: it counts %d live coins, the scan found %d", shard, c.live(), live)
+	}
+	if c := a.counters[shard]; returned != c.held() {
+		a.problem("shard %d: it counts %d returned coins, the scan found %d", shard, c.held(), returned)
 	}
 }
 
@@ -457,14 +485,22 @@ func (a *auditor) cursor(db *pebble.Snapshot, kind byte, what string) *cursor {
 	return a.openCursor(db, what, 1, kindRange(kind))
 }
 
-func (a *auditor) windowCursor(db *pebble.Snapshot, window uint32) *cursor {
-	upper := []byte{kindSpent + 1}
-	if window+1 != 0 {
-		upper = appendWindowKey(nil, kindSpent, window+1)
+// coinCursors walk a shard's live coins, its returned ones, and each window of its
+// spent ones.
+func (a *auditor) coinCursors(shard, disk int, windows []uint32) []*cursor {
+	rows := []*cursor{
+		a.coinCursor(disk, []byte{kindLive}, shard, "live coins"),
+		a.coinCursor(disk, []byte{kindReturned}, shard, "returned coins"),
 	}
-	return a.openCursor(db, "spent coins", 1+4, &pebble.IterOptions{
-		LowerBound: appendWindowKey(nil, kindSpent, window), UpperBound: upper,
-	})
+	for _, w := range windows {
+		rows = append(rows, a.coinCursor(disk, appendWindowKey(nil, kindSpent, w), shard, "spent coins"))
+	}
+	return rows
+}
+
+// coinCursor walks the rows of a shard's coins behind prefix.
+func (a *auditor) coinCursor(disk int, prefix []byte, shard int, what string) *cursor {
+	return a.openCursor(a.view.snaps[disk], fmt.Sprintf("shard %d: %s", shard, what), len(prefix), coinRange(prefix, shard, len(a.l.shards)))
 }
 
 func (a *auditor) openCursor(db *pebble.Snapshot, what string, prefix int, o *pebble.IterOptions) *cursor {
@@ -494,7 +530,8 @@ func (c *cursor) at(id []byte) bool {
 	return c.ok && len(c.key()) >= 1+len(id) && bytes.Equal(c.key()[1:1+len(id)], id)
 }
 
-func (c *cursor) close(a *auditor) {
+// close reports whether the whole range was read.
+func (c *cursor) close(a *auditor) bool {
 	err := c.err
 	if c.it != nil {
 		err = errors.Join(err, c.it.Close())
@@ -502,4 +539,5 @@ func (c *cursor) close(a *auditor) {
 	if err != nil {
 		a.broken("%s: reading stopped: %v", c.what, err)
 	}
+	return err == nil
 }

@@ -48,8 +48,8 @@ type commitLog struct {
 
 	// filesMu guards what follows. The writer holds it to begin a file, not to write.
 	filesMu sync.Mutex
-	files   []*logFile // oldest first; the last is the writer's
-	old     []string   // files to use again, oldest first
+	files   []*redoFile // oldest first; the last is the writer's
+	old     []string    // files to use again, oldest first
 	held    [maxShards]uint64
 
 	// Owned by the writer.
@@ -58,8 +58,8 @@ type commitLog struct {
 	group uint64 // number of the last group
 }
 
-// logFile is one file of the log and the newest commit of each shard in it.
-type logFile struct {
+// redoFile is one file of the log and the newest commit of each shard in it.
+type redoFile struct {
 	number uint64
 	name   string
 	size   int64
@@ -82,11 +82,11 @@ const (
 	recordHead    = 4 + 1 + 8
 	maxGroupBytes = 1 << 30
 
-	logSegmentBytes = 64 << 20
+	logSegmentBytes = 32 << 20
 	// segmentsKept is how many files may wait for the shards to flush before the
 	// shards that keep the oldest are asked to. It bounds the disk space of the log
 	// and the time to read it at start.
-	segmentsKept = 3
+	segmentsKept = 4
 	// filesSpared is how many files are kept to be used again.
 	filesSpared = 2
 )
@@ -323,7 +323,7 @@ func (l *commitLog) begin(number uint64) (err error) {
 		return err
 	}
 	l.end = logBlock
-	l.files = append(l.files, &logFile{number: number, name: name, newest: make(map[uint8]uint64)})
+	l.files = append(l.files, &redoFile{number: number, name: name, newest: make(map[uint8]uint64)})
 	return nil
 }
 
@@ -348,7 +348,7 @@ func (l *commitLog) flushed(shard uint8, commit uint64) error {
 	return nil
 }
 
-func (l *commitLog) unneeded(f *logFile) bool {
+func (l *commitLog) unneeded(f *redoFile) bool {
 	for shard, commit := range f.newest {
 		if commit > l.held[shard] {
 			return false

@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 		return func(o ledgertest.Options) (ledgertest.Ledger, error) {
 			l, err := ledger.Open(dir, ledger.WithTinyMemory(ledger.Options{
 				Mint: o.Mint, Now: o.Now, SpentWindow: o.SpentWindow, WithdrawalWindow: o.WithdrawalWindow,
-				Shards: shards, FS: fs, Logger: quiet, CacheBytes: 8 << 20, MinFreeBytes: 1,
+				Shards: shards, FS: fs, Logger: quiet, CacheBytes: 8 << 20, MinFreeBytes: 1, BallastBytes: -1,
 				IndexBytes: indexBytes, Disks: disks,
 				Fatal: func(err error) { panic(err) },
 			}))

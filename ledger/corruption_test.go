@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -251,5 +253,63 @@ func TestCorruptionEventGoesOn(t *testing.T) {
 	log.events().DataCorruption(pebble.DataCorruptionInfo{Path: "x", Details: errors.New("checksum")})
 	if log.corruptions.Load() != 1 {
 		t.Error("not counted")
+	}
+}
+
+// Damage is reported for the shards it is in and hides nothing of the others.
+func TestDamageByShard(t *testing.T) {
+	const coins, hurt = 4_000, 2
+	mem := vfs.NewMem()
+	o := testOptions(mem)
+	l := open(t, "ledger", o)
+	acc := addAccount(t, l, coins)
+	fps := withdraw(t, l, acc, coins)
+	if err := l.db.Compact(ctx, []byte{0}, []byte{0xff}, false); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := l.db.SSTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := ""
+	for _, level := range tables {
+		for _, table := range level {
+			name = fmt.Sprintf("ledger/%06d.sst", table.FileNum)
+		}
+	}
+	closeLedger(t, l)
+
+	// The coins are sorted and evenly spread over the blocks, which are the first nine
+	// tenths of the table: this byte is in the middle of the third shard of four.
+	b := readFile(t, mem, name)
+	b[len(b)*9/10*5/8] ^= 1
+	writeFile(t, mem, name, b)
+
+	l = open(t, "ledger", o)
+	a, err := l.Audit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(a.Damaged, []int{hurt}) || len(a.Problems) != 1 || !strings.HasPrefix(a.Problems[0], "shard 2: live coins: reading stopped: pebble: file 0") || strings.Contains(a.Problems[0], "\n") {
+		t.Errorf("audit: shards %v, %q", a.Damaged, a.Problems)
+	}
+	failed := make([]int64, o.Shards)
+	out, err := redeemAll(l, acc, fps, core.Digest{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range out {
+		switch s {
+		case core.StatusOK:
+		case core.StatusTemporary:
+			failed[shardOf(&fps[i], o.Shards)]++
+		default:
+			t.Fatalf("a coin of a damaged ledger: %v", s)
+		}
+	}
+	for i, s := range l.Stats().Shards {
+		if s.Damaged != failed[i] || (s.Damaged > 0) != (i == hurt) {
+			t.Errorf("shard %d counts %d damaged coins, %d failed", i, s.Damaged, failed[i])
+		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(faultsEnv) != "" {
-		os.Exit(m.Run()) // the child of TestFaults leaves stuck goroutines behind on purpose
+	if os.Getenv(faultsEnv) != "" || os.Getenv("ECOIN_LEDGER_FULL_DISK") != "" {
+		os.Exit(m.Run()) // the children of TestFaults and TestFullDisk leave stuck goroutines behind on purpose
 	}
 	flag.Parse()
 	if raceEnabled { // everything is many times slower; -rapid.checks still has its way
@@ -55,7 +55,7 @@ func testMint(dst []core.Fingerprint, salt *core.Salt, n int) []core.Fingerprint
 // testOptions are for a small ledger on fs. A fatal error panics.
 func testOptions(fs vfs.FS) Options {
 	return Options{
-		Mint: testMint, Shards: 4, FS: fs, Logger: quietLog, CacheBytes: 1 << 20, MinFreeBytes: 1,
+		Mint: testMint, Shards: 4, FS: fs, Logger: quietLog, CacheBytes: 1 << 20, MinFreeBytes: 1, BallastBytes: -1,
 		Fatal: func(err error) { panic(err) },
 	}
 }

@@ -87,6 +87,18 @@ func Open(dir string, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	l, _, err := openLedger(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.completePending(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// openLedger opens the ledger as it is. o has its defaults.
+func openLedger(dir string, o Options) (*Ledger, meta, error) {
 	l := &Ledger{
 		o: o, log: &storeLog{logger: o.Logger, fatal: o.Fatal},
 		salts:      make(map[core.Salt]struct{}),
@@ -97,33 +109,44 @@ func Open(dir string, o Options) (*Ledger, error) {
 	if o.deltaCoins > 0 {
 		l.deltaCoins = o.deltaCoins
 	}
-	ends, err := l.openStores(dir)
+	m, ends, err := l.openStores(dir)
 	if err == nil {
-		err = l.start(ends)
+		err = l.start(m, ends)
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.closeStores())
+		return nil, meta{}, errors.Join(err, l.closeStores())
 	}
-	if err := l.completePending(); err != nil {
-		return nil, errors.Join(err, l.Close())
+	for _, s := range l.stores {
+		s.live.Store(true)
+		s.guard.start(l.now())
 	}
-	return l, nil
+	return l, m, nil
 }
 
 // openStores opens every disk.
-func (l *Ledger) openStores(dir string) (ends []logEnd, err error) {
+func (l *Ledger) openStores(dir string) (m meta, ends []logEnd, err error) {
 	cache := pebble.NewCache(l.o.CacheBytes)
 	defer cache.Unref()
 	for _, d := range append([]string{dir}, l.o.Disks...) {
 		s, end, err := openStore(d, l.o, cache, l.log)
 		if err != nil {
-			return nil, err
+			return meta{}, nil, err
 		}
 		l.stores = append(l.stores, s)
 		ends = append(ends, end)
 	}
+	if m, err = describe(l.stores, l.o); err != nil {
+		return meta{}, nil, fmt.Errorf("ledger: open %s: %w", dir, err)
+	}
+	for _, s := range l.stores {
+		if s.meta == (meta{}) {
+			if err := s.reopen(l.o, cache); err != nil {
+				return meta{}, nil, err
+			}
+		}
+	}
 	l.db = l.stores[0].db
-	return ends, nil
+	return m, ends, nil
 }
 
 func (l *Ledger) closeStores() (err error) {
@@ -134,11 +157,7 @@ func (l *Ledger) closeStores() (err error) {
 }
 
 // start reads what is kept in memory and starts the shards.
-func (l *Ledger) start(ends []logEnd) error {
-	m, err := describe(l.stores, l.o)
-	if err != nil {
-		return fmt.Errorf("ledger: open %s: %w", l.stores[0].dir, err)
-	}
+func (l *Ledger) start(m meta, ends []logEnd) (err error) {
 	var dbs []*pebble.DB
 	for _, s := range l.stores {
 		dbs = append(dbs, s.db)
@@ -193,7 +212,7 @@ func (l *Ledger) startLogs(ends []logEnd) (err error) {
 			}
 		}
 		s.windows = l.spent
-		s.redo, err = openCommitLog(l.o.FS, s.redoDir(), l.o.logSegment, ends[i], l.log, full, &l.logs)
+		s.redo, err = openCommitLog(s.fs, s.redoDir(), l.o.logSegment, ends[i], l.log, full, &l.logs)
 		if err != nil {
 			l.stopLogs()
 			return err
@@ -267,6 +286,7 @@ func (l *Ledger) Close() error {
 		}
 		l.loops.Wait()
 		l.stopLogs()
+		defer l.log.dieOnPanic("close")
 		err = nil
 		for _, s := range l.stores {
 			if s.redo != nil {

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -48,7 +50,7 @@ func (l *Ledger) scanIndex(shard int, snap *pebble.Snapshot) (_ *index, err erro
 	if err != nil {
 		return nil, err
 	}
-	it, err := snap.NewIter(liveRange(shard, len(l.shards)))
+	it, err := snap.NewIter(coinRange([]byte{kindLive}, shard, len(l.shards)))
 	if err == nil {
 		for ok := it.First(); ok && err == nil; ok = it.Next() {
 			if len(it.Key()) != liveKeyLen {
@@ -71,16 +73,31 @@ func (l *Ledger) scanIndex(shard int, snap *pebble.Snapshot) (_ *index, err erro
 	return x, nil
 }
 
-// liveRange bounds an iterator to the live coins of a shard.
-func liveRange(shard, shards int) *pebble.IterOptions {
-	first := func(i int) []byte {
-		if i == shards {
-			return []byte{kindLive + 1}
-		}
-		at := uint32(i) << (16 - shardBits(shards))
-		return []byte{kindLive, byte(at >> 8), byte(at)}
+// coinRange bounds an iterator to the rows of a shard's coins behind prefix. The shards'
+// ranges leave nothing out, so that keys of a wrong length are met, too.
+func coinRange(prefix []byte, shard, shards int) *pebble.IterOptions {
+	from := func(i int) []byte {
+		return binary.BigEndian.AppendUint16(slices.Clone(prefix), uint16(i<<(16-shardBits(shards))))
 	}
-	return &pebble.IterOptions{LowerBound: first(shard), UpperBound: first(shard + 1)}
+	o := &pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
+	if shard > 0 {
+		o.LowerBound = from(shard)
+	}
+	if shard+1 < shards {
+		o.UpperBound = from(shard + 1)
+	}
+	return o
+}
+
+// after returns the first key behind all that begin with prefix, whose first byte is a
+// kind and so not the last there is.
+func after(prefix []byte) []byte {
+	next := slices.Clone(prefix)
+	for i := len(next) - 1; ; i-- {
+		if next[i]++; next[i] != 0 {
+			return next[:i+1]
+		}
+	}
 }
 
 // adopt makes a loaded index the shard's, after it caught up with what changed

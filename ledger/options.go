@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ecoin/core"
@@ -24,6 +25,7 @@ type Options struct {
 	WithdrawalWindow time.Duration // a withdrawal can be asked for again at least this long; whole seconds; 0 means 24 h
 	MaxQueued        int           // coins waiting or being committed; more is ErrOverload; at least 10,000; 0 means 65,536
 	MinFreeBytes     uint64        // with less free on the disk withdrawals are refused; 0 means 1 GiB
+	BallastBytes     int64         // file given up when the disk is full; 0 means 1 % of the disk, at most 256 MiB; negative means none
 	CacheBytes       int64         // memory for blocks of the store; 0 means 256 MiB
 
 	// IndexBytes is the memory for an exact index of all live coins, about 22 bytes
@@ -43,6 +45,9 @@ type Options struct {
 	// Fatal is called when durability is in doubt. It must stop the process; the
 	// ledger panics if it returns. nil means log the error and os.Exit(1).
 	Fatal func(error)
+
+	keyless bool                  // no Mint: what needs it is left out, see Verify
+	tune    func(*pebble.Options) // for tests that want flushes and compactions sooner; may be nil
 
 	// For tests: 0 means the constants of these names.
 	deltaCoins int
@@ -108,7 +113,7 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	switch {
-	case o.Mint == nil:
+	case o.Mint == nil && !o.keyless:
 		return o, errors.New("ledger: Options.Mint is missing")
 	case o.Shards != 0 && !validShards(o.Shards):
 		return o, fmt.Errorf("ledger: Options.Shards is %d, want a power of two from 1 to %d", o.Shards, maxShards)

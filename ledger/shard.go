@@ -45,6 +45,7 @@ type shard struct {
 	flights chan flight // committer to answerer; closed by the committer; nil with a log
 
 	commits, coins atomic.Int64 // batches and the coins in them
+	damagedCoins   atomic.Int64 // answers that damage made temporary failures
 	flushNow       atomic.Bool  // the log is long
 	indexed        atomic.Int64 // coins in the index; -1 without one
 	pending        atomic.Int64 // coins in the deltas
@@ -280,6 +281,11 @@ func (s *shard) commit(portions []portion) {
 		s.decideSorted(portions, spent, now.UnixMilli())
 	}
 	s.look.end()
+	for _, p := range portions {
+		if p.call.kind != opProbe {
+			s.coins.Add(int64(len(p.order)))
+		}
+	}
 	s.write(flight{shard: s, portions: portions})
 	s.maybeFreeze()
 }
@@ -289,7 +295,6 @@ func (s *shard) decideInOrder(portions []portion, spent []uint32, now int64) {
 	newest := spent[len(spent)-1]
 	for _, p := range portions {
 		row := s.row(p.call)
-		s.coins.Add(int64(len(p.order)))
 		for _, pos := range p.order {
 			fp := p.call.fingerprint(pos)
 			c, window, err := s.find(fp, spent, true)
@@ -297,7 +302,7 @@ func (s *shard) decideInOrder(portions []portion, spent []uint32, now int64) {
 				err = row.err
 			}
 			if err != nil {
-				s.l.readFailed(s.index, err)
+				s.readFailed(err, 1)
 				p.call.fail(pos)
 				continue
 			}
@@ -320,7 +325,6 @@ func (s *shard) decideSorted(portions []portion, spent []uint32, now int64) {
 		s.decide(rest[:n], spent, now)
 		rest = rest[n:]
 	}
-	s.coins.Add(int64(len(s.items)))
 	clear(s.items) // no call is kept
 }
 
@@ -410,7 +414,7 @@ func (s *shard) sort(portions []portion) {
 func (s *shard) decide(items []item, spent []uint32, now int64) {
 	c, window, err := s.find(&items[0].fp, spent, items[0].call.kind != opInsert)
 	if err != nil {
-		s.l.readFailed(s.index, err)
+		s.readFailed(err, len(items))
 		for i := range items {
 			items[i].call.fail(items[i].pos)
 		}
@@ -421,7 +425,7 @@ func (s *shard) decide(items []item, spent []uint32, now int64) {
 		it := &items[i]
 		row := s.row(it.call)
 		if row != nil && row.err != nil {
-			s.l.readFailed(s.index, row.err)
+			s.readFailed(row.err, 1)
 			it.call.fail(it.pos)
 			continue
 		}

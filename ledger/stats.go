@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"ecoin/core"
 )
@@ -25,16 +28,29 @@ type Stats struct {
 	Overloads    int64 // calls refused because the queue was full
 	LowDisk      int64 // withdrawals refused because the disk is nearly full
 	Batches      int64 // batches decided by all shards
-	Coins        int64 // coins in these batches, each with one more of a new withdrawal that is only looked up
+	Coins        int64 // coins in these batches
 
 	Queued         int64  // coins waiting or being committed
 	Indexed        int64  // live coins that are in the index
 	IndexBytes     int64  // memory of the index
 	Unflushed      int64  // changed coins that are in the log and not yet in the store
+	BallastBytes   int64  // held by the files that are given up when a disk is full
 	DiskBytes      uint64 // what the store occupies, its log included
 	LogBytes       uint64 // what its write-ahead log occupies
 	ReadAmp        int    // sorted runs that a lookup may have to visit
 	CompactionDebt uint64 // bytes that compaction still has to rewrite, estimated
+
+	Shards []ShardStats // by index
+}
+
+// ShardStats are the counters of one shard.
+type ShardStats struct {
+	Live     int64 // coins that can be redeemed
+	Issued   int64 // coins, since the ledger was created
+	Redeemed int64 // coins, since the ledger was created
+	Waiting  int64 // coins that wait for the shard's next batch
+	Damaged  int64 // coins answered "temporary failure" since Open, because their data is damaged
+	Indexed  bool  // whether its live coins are in the index
 }
 
 // events counts what happened since Open.
@@ -77,9 +93,10 @@ func (l *Ledger) Stats() Stats {
 		Overloads:    l.events.overloads.Load(),
 		LowDisk:      l.events.lowDisk.Load(),
 		Queued:       l.queued.Load(),
+		Shards:       make([]ShardStats, len(l.shards)),
 		IndexBytes:   l.budget.used.Load(),
 	}
-	for _, sh := range l.shards {
+	for i, sh := range l.shards {
 		sh.books.mu.Lock()
 		c := sh.books.counters
 		sh.books.mu.Unlock()
@@ -94,6 +111,13 @@ func (l *Ledger) Stats() Stats {
 		s.Unflushed += sh.pending.Load()
 		s.Batches += sh.commits.Load()
 		s.Coins += sh.coins.Load()
+		s.Shards[i] = ShardStats{
+			Live: c.live(), Issued: c.issued, Redeemed: c.redeemed,
+			Waiting: sh.countWaiting(), Damaged: sh.damagedCoins.Load(), Indexed: sh.indexed.Load() >= 0,
+		}
+	}
+	for _, st := range l.stores {
+		s.BallastBytes += st.guard.ballastBytes()
 	}
 	if l.gate.enter() != nil {
 		return s
@@ -113,10 +137,28 @@ func (l *Ledger) Stats() Stats {
 	return s
 }
 
-// readFailed reports a failed read, at most once a second.
-func (l *Ledger) readFailed(shard int, err error) {
-	if l.readLog.allow(time.Now()) {
-		l.o.Logger.Error("ledger: read failed; the coins concerned are answered with a temporary failure", "shard", shard, "error", err)
+// countWaiting returns how many coins the committer has not taken yet.
+func (s *shard) countWaiting() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.waiting {
+		n += int64(len(p.order))
+	}
+	return n
+}
+
+// isDamage reports whether err says that what is on disk is not what was written.
+func isDamage(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, errDamaged) || errors.Is(err, errRecord)
+}
+
+// readFailed counts coins that cannot be read, and reports it at most once a second.
+func (s *shard) readFailed(err error, coins int) {
+	if isDamage(err) {
+		s.damagedCoins.Add(int64(coins))
+	}
+	if s.l.readLog.allow(time.Now()) {
+		s.l.o.Logger.Error("ledger: read failed; the coins concerned are answered with a temporary failure", "shard", s.index, "error", err)
 	}
 }
 

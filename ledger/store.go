@@ -30,7 +30,8 @@ type store struct {
 	db    *pebble.DB
 	lock  *pebble.Lock
 	meta  meta // zero as long as the store is empty
-	guard diskGuard
+	guard *diskGuard
+	live  *atomic.Bool // see logFS
 
 	redo    *commitLog // nil without an index: then shards write through Pebble's log
 	flushes chan flushJob
@@ -40,8 +41,14 @@ type store struct {
 // openStore locks dir and opens or creates its Pebble. What a crash left of the log is
 // applied, durably; end says where it ended.
 func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *store, end logEnd, err error) {
-	s := &store{dir: dir, fs: o.FS, log: log, guard: diskGuard{fs: o.FS, dir: dir, min: o.MinFreeBytes, logger: o.Logger}}
-	for _, d := range []string{dir, s.redoDir(), s.tablesDir()} {
+	if err := makeDir(o.FS, dir); err != nil {
+		return nil, logEnd{}, fmt.Errorf("ledger: create %s: %w", dir, err)
+	}
+	s := &store{dir: dir, log: log, guard: newDiskGuard(dir, o)}
+	fs := &logFS{FS: s.guard.wrap(), dir: dir, log: log}
+	s.fs, s.live = fs, &fs.live
+	o.FS = fs
+	for _, d := range []string{s.redoDir(), s.tablesDir()} {
 		if err := makeDir(o.FS, d); err != nil {
 			return nil, logEnd{}, fmt.Errorf("ledger: create %s: %w", d, err)
 		}
@@ -49,10 +56,9 @@ func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *st
 	if s.lock, err = pebble.LockDirectory(dir, o.FS); err != nil {
 		return nil, logEnd{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
 	}
-	s.o = pebbleOptions(o, cache, s.lock, log)
-	s.o.EnsureDefaults()
-	if s.db, err = pebble.Open(dir, s.o); err != nil {
-		return nil, logEnd{}, errors.Join(fmt.Errorf("ledger: open %s: %w", dir, err), s.lock.Close())
+	defer log.dieOnPanic("open") // Pebble's answer to a sync that failed
+	if err := s.open(o, cache); err != nil {
+		return nil, logEnd{}, errors.Join(err, s.lock.Close())
 	}
 	if s.meta, _, err = get(s.db, metaKey(), decodeMeta); err == nil && s.meta.format <= formatVersion {
 		if err = s.removeTables(); err == nil {
@@ -65,11 +71,44 @@ func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *st
 	return s, end, nil
 }
 
-func (s *store) close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
+// open opens the Pebble. o.FS is the store's.
+func (s *store) open(o Options, cache *pebble.Cache) (err error) {
+	s.o = pebbleOptions(o, cache, s.lock, s.log)
+	s.o.EnsureDefaults()
+	if s.db, err = pebble.Open(s.dir, s.o); err != nil {
+		return fmt.Errorf("ledger: open %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// reopen closes a Pebble that was created and opens it again. A new one's first log is
+// begun before it has its format, and damage in such a log is taken for its end, so it
+// must not hold anything.
+func (s *store) reopen(o Options, cache *pebble.Cache) error {
+	o.FS = s.fs
+	err := s.db.Close()
+	if s.db = nil; err != nil {
+		return fmt.Errorf("ledger: open %s: %w", s.dir, err)
+	}
+	return s.open(o, cache)
+}
+
+func (s *store) close() error {
+	if s.db == nil { // it could not be opened again
+		return s.lock.Close()
+	}
+	return errors.Join(s.db.Close(), s.lock.Close())
+}
 
 // redoDir is where the log is, tablesDir where tables are written before Pebble takes them.
-func (s *store) redoDir() string   { return s.fs.PathJoin(s.dir, "redo") }
-func (s *store) tablesDir() string { return s.fs.PathJoin(s.dir, "tables") }
+func (s *store) redoDir() string   { return s.fs.PathJoin(s.dir, redoName) }
+func (s *store) tablesDir() string { return s.fs.PathJoin(s.dir, tablesName) }
+
+// The folders of a store beside Pebble's files.
+const (
+	redoName   = "redo"
+	tablesName = "tables"
+)
 
 // removeTables removes tables that Pebble did not take before a crash.
 func (s *store) removeTables() error {
@@ -131,7 +170,7 @@ func describe(stores []*store, o Options) (meta, error) {
 		return meta{}, fmt.Errorf("the ledger has format %d, written by a newer program; this one reads up to %d: use the newer program", m.format, formatVersion)
 	case o.Shards != 0 && o.Shards != m.shards:
 		return meta{}, fmt.Errorf("the ledger was created with %d shards, not %d; the number is fixed at creation", m.shards, o.Shards)
-	case m.mint != mint:
+	case m.mint != mint && !o.keyless:
 		return meta{}, errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
 	case m.disks != len(stores):
 		return meta{}, fmt.Errorf("the ledger was created on %d disks, not %d; give their folders in the same order", m.disks, len(stores))
@@ -147,6 +186,7 @@ func describe(stores []*store, o Options) (meta, error) {
 }
 
 // create describes empty stores, the first one last: without it there is no ledger.
+// The stores are to be opened again, see reopen.
 func create(stores []*store, shards int, mint core.Fingerprint) (meta, error) {
 	if shards == 0 {
 		shards = defaultShards
@@ -191,6 +231,9 @@ func (s *store) empty() (bool, error) {
 // keys than it was created with would call every coin unknown, and complete
 // withdrawals with coins that nobody was promised.
 func mintCheck(o Options) core.Fingerprint {
+	if o.keyless {
+		return core.Fingerprint{}
+	}
 	return o.Mint(nil, new(core.Salt), 1)[0]
 }
 
@@ -290,7 +333,7 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		po.L0CompactionThreshold = 16
 		po.L0CompactionFileThreshold = 1 << 13
 	}
-	if o.FS == vfs.Default {
+	if vfs.Root(o.FS) == vfs.Default {
 		po.WithFSDefaults() // reports a disk that does not answer for seconds
 	}
 	po.Experimental.EnableColumnarBlocks = func() bool { return true }
@@ -309,6 +352,9 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		po.Levels[i].IndexBlockSize = 256 << 10
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	if o.tune != nil {
+		o.tune(po)
+	}
 	return po
 }
 
@@ -318,7 +364,8 @@ type storeLog struct {
 	logger *slog.Logger
 	fatal  func(error)
 
-	corruptions atomic.Int64 // damaged blocks met
+	corruptions   atomic.Int64 // damaged blocks met
+	backgroundLog onceASecond  // on a full disk Pebble tries a flush many times a second
 }
 
 // die stops the process, see Options.Fatal.
@@ -377,7 +424,9 @@ func (s *storeLog) Fatalf(format string, args ...any) {
 func (s *storeLog) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
-			s.logger.Error("ledger: background work failed and is tried again", "error", err)
+			if s.backgroundLog.allow(time.Now()) {
+				s.logger.Error("ledger: background work failed and is tried again", "error", err)
+			}
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.corruptions.Add(1)

@@ -253,11 +253,19 @@ func (s *Server) checkpoint(r *http.Request) (any, error) {
 
 func (s *Server) stats(*http.Request) (any, error) {
 	st := s.o.Accounts.Stats()
+	shards := make([]wire.ShardStats, len(st.Shards))
+	for i, sh := range st.Shards {
+		shards[i] = wire.ShardStats(sh)
+	}
 	return wire.Stats{
 		Live: st.Live, Issued: st.Issued, Redeemed: st.Redeemed, Returned: st.Returned, Refunded: st.Refunded,
 		Retries: st.Retries, DoubleSpends: st.DoubleSpends, NotLive: st.NotLive, Temporary: st.Temporary,
 		Overloads: st.Overloads, LowDisk: st.LowDisk,
-		Queued: st.Queued, DiskBytes: int64(st.DiskBytes), Connections: int64(s.conns.len()),
+		Corruptions: st.Corruptions, Batches: st.Batches, BatchCoins: st.Coins,
+		Queued: st.Queued, Indexed: st.Indexed, IndexBytes: st.IndexBytes, Unflushed: st.Unflushed,
+		DiskBytes: int64(st.DiskBytes), LogBytes: int64(st.LogBytes), BallastBytes: st.BallastBytes,
+		ReadAmp: st.ReadAmp, CompactionDebt: int64(st.CompactionDebt), Connections: int64(s.conns.len()),
+		Shards: shards,
 	}, nil
 }
 

@@ -97,13 +97,17 @@ func TestAdmin(t *testing.T) {
 	if st.Live != 1 || st.Issued != 4 || st.Redeemed != 3 || st.DoubleSpends != 1 || st.Connections != 2 {
 		t.Errorf("stats %+v", st)
 	}
+	if len(st.Shards) != 2 || st.Shards[0].Live+st.Shards[1].Live != 1 || st.Shards[0].Issued+st.Shards[1].Issued != 4 ||
+		st.Shards[0].Redeemed+st.Shards[1].Redeemed != 3 || st.Batches == 0 || st.BatchCoins != 8 || st.LogBytes == 0 || st.DiskBytes < st.LogBytes {
+		t.Errorf("stats of the parts %+v", st)
+	}
 	audit := parse[wire.Audit](t, h.adminDo("POST", wire.AdminPathAudit, nil).want(t, "audit", 200))
 	if !audit.OK || audit.Problems == nil || audit.Live != 1 || audit.Granted != 4 || audit.Balances != 3 || audit.Accounts != 2 || audit.Issued != 4 || audit.Redeemed != 3 {
 		t.Errorf("audit %+v", audit)
 	}
 	copyTo := filepath.Join(t.TempDir(), "copy")
 	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: copyTo}).want(t, "checkpoint", 200)
-	if l, err := ledger.Open(copyTo, ledger.Options{Mint: h.mint.AppendFingerprints, MinFreeBytes: 1}); err != nil {
+	if l, err := ledger.Open(copyTo, ledger.Options{Mint: h.mint.AppendFingerprints, MinFreeBytes: 1, BallastBytes: -1}); err != nil {
 		t.Errorf("the checkpoint does not open: %v", err)
 	} else {
 		if st := l.Stats(); st.Live != 1 {

@@ -85,7 +85,7 @@ func start(t testing.TB, change ...func(*Options)) *harness {
 	}
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if h.store, err = ledger.Open(t.TempDir(), ledger.Options{Mint: h.mint.AppendFingerprints, Shards: 2, MinFreeBytes: 1, Logger: logger}); err != nil {
+	if h.store, err = ledger.Open(t.TempDir(), ledger.Options{Mint: h.mint.AppendFingerprints, Shards: 2, MinFreeBytes: 1, BallastBytes: -1, Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
 	private, err := core.GenerateKey(core.SuiteX25519)

@@ -53,6 +53,8 @@ func TestHealth(t *testing.T) {
 		`ecoin_coins_total{call="redeem",outcome="ok"} 2`, `ecoin_coins_total{call="withdraw",outcome="ok"} 2`,
 		`ecoin_http_requests_total{route="/v1/redeem",code="200"} 1`, `ecoin_handshakes_failed_total{reason="unknown_key"} 0`,
 		`ecoin_connections 2`, `ecoin_ready 1`, `ecoin_ledger_issued_coins 2`, `ecoin_ledger_redeemed_coins 2`,
+		`ecoin_ledger_ballast_bytes 0`, `ecoin_ledger_shard_live_coins{shard="1"} 0`, `ecoin_ledger_shard_waiting_coins{shard="0"} 0`,
+		`ecoin_ledger_shard_damaged_total{shard="1"} 0`,
 		`ecoin_redeem_seconds_bucket{le="+Inf"} 1`, `ecoin_redeem_seconds_count 1`, "go_goroutines", "process_",
 	} {
 		if !strings.Contains(text, want) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -80,12 +81,28 @@ func (s *Server) writeLedgerMetrics(w io.Writer) {
 		{"ecoin_ledger_batches_total", float64(st.Batches)},
 		{"ecoin_ledger_batch_coins_total", float64(st.Coins)},
 		{"ecoin_ledger_queued_coins", float64(st.Queued)},
+		{"ecoin_ledger_indexed_coins", float64(st.Indexed)},
+		{"ecoin_ledger_index_bytes", float64(st.IndexBytes)},
+		{"ecoin_ledger_unflushed_coins", float64(st.Unflushed)},
 		{"ecoin_ledger_disk_bytes", float64(st.DiskBytes)},
 		{"ecoin_ledger_log_bytes", float64(st.LogBytes)},
+		{"ecoin_ledger_ballast_bytes", float64(st.BallastBytes)},
 		{"ecoin_ledger_read_amplification", float64(st.ReadAmp)},
 		{"ecoin_ledger_compaction_debt_bytes", float64(st.CompactionDebt)},
 	} {
 		metrics.WriteGaugeFloat64(w, v.name, v.value)
+	}
+	for i, sh := range st.Shards {
+		for _, v := range []struct {
+			name  string
+			value int64
+		}{
+			{"ecoin_ledger_shard_live_coins", sh.Live},
+			{"ecoin_ledger_shard_waiting_coins", sh.Waiting},
+			{"ecoin_ledger_shard_damaged_total", sh.Damaged},
+		} {
+			metrics.WriteGaugeFloat64(w, fmt.Sprintf("%s{shard=%q}", v.name, strconv.Itoa(i)), float64(v.value))
+		}
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 
 type auditCmd struct {
 	socketFlags
-	JSON bool `name:"json" help:"Print JSON."`
+	Disk []string `help:"As for the bank, where none is running." placeholder:"DIR" sep:"none"`
+	JSON bool     `name:"json" help:"Print JSON."`
 }
 
 // Run audits through the running bank, or opens the ledger itself when no bank
@@ -57,7 +58,7 @@ func (c *auditCmd) audit(ctx context.Context, log *slog.Logger) (wire.Audit, err
 	if err != nil {
 		return wire.Audit{}, err
 	}
-	l, err := ledger.Open(c.Dir.ledger(), ledger.Options{Mint: keys.Mint.AppendFingerprints, Logger: log})
+	l, err := ledger.Open(c.Dir.ledger(), ledger.Options{Mint: keys.Mint.AppendFingerprints, Disks: c.Disk, Logger: log})
 	if err != nil {
 		return wire.Audit{}, err
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ecoin/internal/wire"
 )
 
 // TestBackup takes a copy of a bank at work and starts the bank from it: what was
@@ -25,8 +28,15 @@ func TestBackup(t *testing.T) {
 	if _, err := c.Withdraw(context.Background(), [16]byte{2}, 10); err != nil { // not in the copy
 		t.Fatal(err)
 	}
-	if out := mustEcoin(t, "ledger", "stats", "--dir", b.dir); !strings.HasPrefix(out, "50 coins live") {
+	if out := mustEcoin(t, "ledger", "stats", "--dir", b.dir); !strings.HasPrefix(out, "50 coins live") || !strings.Contains(out, "ballast 1.0 MiB") || strings.Contains(out, "SHARD") {
 		t.Errorf("ledger stats says: %s", out)
+	}
+	if out := mustEcoin(t, "ledger", "stats", "--shards", "--dir", b.dir); strings.Count(out, "\n") != 6+1+16 || !strings.Contains(out, "SHARD") {
+		t.Errorf("ledger stats --shards says: %s", out)
+	}
+	var stats wire.Stats
+	if err := json.Unmarshal([]byte(mustEcoin(t, "ledger", "stats", "--json", "--dir", b.dir)), &stats); err != nil || len(stats.Shards) != 16 || stats.Live != 50 {
+		t.Errorf("ledger stats --json says: %+v, %v", stats, err)
 	}
 	b.terminate()
 

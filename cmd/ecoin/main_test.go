@@ -188,7 +188,7 @@ func newBank(t *testing.T, args ...string) *testBank {
 
 func (b *testBank) start() {
 	b.t.Helper()
-	b.proc = startProc(b.t, append([]string{"bank", "--dir", b.dir, "--listen", b.listen, "--health", "127.0.0.1:0", "--min-free", "1"}, b.args...)...)
+	b.proc = startProc(b.t, append([]string{"bank", "--dir", b.dir, "--listen", b.listen, "--health", "127.0.0.1:0", "--min-free", "1", "--ballast", "1048576"}, b.args...)...)
 	b.listen = fmt.Sprint(b.says("listening")["api"])
 }
 

@@ -33,7 +33,7 @@ func TestReadmeTranscript(t *testing.T) {
 	bank, health, director := freePort(t), freePort(t), freePort(t)
 	parties := map[string]any{"bank": "https://" + bank, "director": "https://" + director}
 	settings, err := json.Marshal(map[string]any{
-		"bank":      map[string]any{"listen": bank, "health": health, "min-free": "1"},
+		"bank":      map[string]any{"listen": bank, "health": health, "min-free": "1", "ballast": "1048576"},
 		"director":  map[string]any{"listen": director},
 		"analyst":   map[string]any{"listen": freePort(t), "bank": parties["bank"], "director": parties["director"]},
 		"collector": parties,

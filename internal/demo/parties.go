@@ -72,7 +72,7 @@ func (p *parties) trust(ctx context.Context, name, role string, id *identity.Ide
 // further flags of the bank.
 func (p *parties) startAll(ctx context.Context, suite []string, analysts int, credit int64) error {
 	attrs, err := p.launch(ctx, "listening", "bank", append([]string{"bank",
-		"--dir", p.path("bank"), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0"}, suite...)...)
+		"--dir", p.path("bank"), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0", "--ballast=-1"}, suite...)...)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,7 @@ type RemovedAccount struct {
 type Audit struct {
 	OK       bool     `json:"ok"`
 	Problems []string `json:"problems"` // what is wrong; empty when OK
+	Damaged  []int    `json:"damaged"`  // shards with coins that cannot be read
 	Accounts int64    `json:"accounts"` // number of accounts, removed ones too
 	Live     int64    `json:"live"`     // coins that can be redeemed
 	Returned int64    `json:"returned"` // coins returned and not yet refunded
@@ -93,7 +94,30 @@ type Stats struct {
 	Overloads    int64 `json:"overloads"`     // calls refused because too much was waiting
 	LowDisk      int64 `json:"low_disk"`      // withdrawals refused because the disk is nearly full
 
-	Queued      int64 `json:"queued"`      // coins waiting or being committed now
-	DiskBytes   int64 `json:"disk_bytes"`  // bytes the ledger occupies now
-	Connections int64 `json:"connections"` // open client connections now
+	Corruptions int64 `json:"corruptions"` // damaged blocks met
+	Batches     int64 `json:"batches"`     // batches decided by all shards
+	BatchCoins  int64 `json:"batch_coins"` // coins in these batches
+
+	Queued         int64 `json:"queued"`             // coins waiting or being committed now
+	Indexed        int64 `json:"indexed"`            // live coins in the index now
+	IndexBytes     int64 `json:"index_bytes"`        // memory of the index now
+	Unflushed      int64 `json:"unflushed"`          // changed coins in the log and not yet in the store now
+	DiskBytes      int64 `json:"disk_bytes"`         // bytes the ledger occupies now, its log included
+	LogBytes       int64 `json:"log_bytes"`          // bytes its log occupies now
+	BallastBytes   int64 `json:"ballast_bytes"`      // bytes of the file that is given up when the disk is full; 0 when it is
+	ReadAmp        int   `json:"read_amplification"` // sorted runs that a lookup may have to visit
+	CompactionDebt int64 `json:"compaction_debt"`    // bytes that compaction still has to rewrite, estimated
+	Connections    int64 `json:"connections"`        // open client connections now
+
+	Shards []ShardStats `json:"shards"` // by index
+}
+
+// ShardStats are the counters of one part of the ledger.
+type ShardStats struct {
+	Live     int64 `json:"live"`     // coins that can be redeemed now
+	Issued   int64 `json:"issued"`   // coins
+	Redeemed int64 `json:"redeemed"` // coins
+	Waiting  int64 `json:"waiting"`  // coins that wait for the shard's next batch now
+	Damaged  int64 `json:"damaged"`  // coins answered "temporary failure" because their data is damaged
+	Indexed  bool  `json:"indexed"`  // whether its live coins are in the index
 }

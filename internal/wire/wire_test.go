@@ -333,7 +333,7 @@ func TestJSONNames(t *testing.T) {
 		{Checkpoint{}, `{"dir":""}`},
 		{RemovedAccount{}, `{"id":"","name":"","role":"","pin":"","removed":false,"created":"0001-01-01T00:00:00Z",` +
 			`"balance":0,"granted":0,"issued":0,"redeemed":0,"returned":0,"refunded":0,"connections_closed":0}`},
-		{Audit{Problems: []string{}}, `{"ok":false,"problems":[],"accounts":0,"live":0,"returned":0,"pending":0,"granted":0,"balances":0,"issued":0,"redeemed":0,"refunded":0}`},
+		{Audit{Problems: []string{}, Damaged: []int{}}, `{"ok":false,"problems":[],"damaged":[],"accounts":0,"live":0,"returned":0,"pending":0,"granted":0,"balances":0,"issued":0,"redeemed":0,"refunded":0}`},
 	} {
 		if got, err := json.Marshal(tt.v); err != nil || string(got) != tt.want {
 			t.Errorf("%T:\n got %s, %v\nwant %s", tt.v, got, err, tt.want)
