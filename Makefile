@@ -5,9 +5,11 @@ ARGS   ?=
 COUNT  ?= 1
 BENCH  ?= .
 FUZZTIME ?= 20s
+SEED   ?=
+ROUNDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs emulate bench-once bench fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs sim emulate bench-once bench fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -18,7 +20,7 @@ build: ## build bin/ecoin
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
 
-test: check race purego allocs bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, each benchmark once
+test: check race purego allocs sim bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, simulations, each benchmark once
 
 check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
@@ -58,6 +60,9 @@ purego: ## the tests of core without assembly
 allocs: ## the tests that count allocations, which the race detector would falsify
 	$(GO) test -run Alloc ./...
 	$(GO) test -tags purego -run Alloc ./core/...
+
+sim: ## simulate clients, power losses and failing disks: the fixed seeds and a few new ones, or SEED=n ROUNDS=n
+	ECOIN_SIM_SEED=$(SEED) ECOIN_SIM_ROUNDS=$(ROUNDS) $(GO) test -count 1 -v -timeout 60m -run '$(if $(SEED)$(ROUNDS),TestNewSeeds,.)' ./internal/sim
 
 # The tests of core that bring its lanes together: all of them would take Bochs nine minutes.
 LANES := Mint|Standard|Batch|HeaderPool|(X25519|XWing)Record

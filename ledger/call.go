@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,18 +41,19 @@ type call struct {
 	done  chan struct{} // gets one token when none is left
 }
 
-var calls = sync.Pool{New: func() any { return new(call) }}
-
 // newCall returns a call for the coins of an account; free gives it back.
-func newCall(kind opKind, account AccountID) *call {
-	c := calls.Get().(*call)
+func (l *Ledger) newCall(kind opKind, account AccountID) *call {
+	c, ok := l.calls.Get().(*call)
+	if !ok {
+		c = new(call)
+	}
 	c.kind, c.account = kind, account
 	return c
 }
 
-func (c *call) free() {
-	c.coins, c.fps, c.status = nil, nil, nil
-	calls.Put(c)
+func (l *Ledger) free(c *call) {
+	c.coins, c.fps, c.status, c.evidence = nil, nil, nil, nil
+	l.calls.Put(c)
 }
 
 // evidence is who consumed a coin and when.
@@ -196,8 +196,8 @@ func (l *Ledger) submit(ctx context.Context, c *call) error {
 // as coins; Redeem panics otherwise. Neither is kept.
 func (l *Ledger) Redeem(ctx context.Context, acc AccountID, coins []Redemption, out []core.Status) error {
 	checkOut("Redeem", len(coins), len(out))
-	c := newCall(opRedeem, acc)
-	defer c.free()
+	c := l.newCall(opRedeem, acc)
+	defer l.free(c)
 	c.coins, c.status = coins, out
 	if err := l.submit(ctx, c); err != nil {
 		return err
@@ -217,8 +217,8 @@ func (l *Ledger) Redeem(ctx context.Context, acc AccountID, coins []Redemption, 
 // debit may take the balance of acc below zero. Errors, ctx and out are as for Redeem.
 func (l *Ledger) Return(ctx context.Context, acc AccountID, coins []Redemption, out []core.Status) error {
 	checkOut("Return", len(coins), len(out))
-	c := newCall(opReturn, acc)
-	defer c.free()
+	c := l.newCall(opReturn, acc)
+	defer l.free(c)
 	c.coins, c.status = coins, out
 	if err := l.submit(ctx, c); err != nil {
 		return err
@@ -237,8 +237,8 @@ func (l *Ledger) Return(ctx context.Context, acc AccountID, coins []Redemption, 
 // Errors, ctx and out are as for Redeem.
 func (l *Ledger) Refund(ctx context.Context, acc AccountID, coins []core.Fingerprint, out []Refund) error {
 	checkOut("Refund", len(coins), len(out))
-	c := newCall(opRefund, acc)
-	defer c.free()
+	c := l.newCall(opRefund, acc)
+	defer l.free(c)
 	c.fps, c.status, c.evidence = coins, make([]core.Status, len(coins)), make([]evidence, len(coins))
 	if err := l.submit(ctx, c); err != nil {
 		return err

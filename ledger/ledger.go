@@ -69,6 +69,7 @@ type Ledger struct {
 	salts     map[core.Salt]struct{}
 	queued    atomic.Int64 // coins reserved, see reserve
 	unsynced  atomic.Int64 // batches applied to a Pebble and not yet known to be durable
+	calls     sync.Pool    // of *call
 	gate      gate
 	events    events
 	readLog   onceASecond

@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"ledger":            {"core"},
 	"ledger/ledgertest": {"core", "ledger"},
 	"bank":              {"core", "ledger", "internal/wire"},
+	"internal/sim":      {"bank", "core", "internal/wire", "ledger"},
 	"client":            {"core", "internal/identity", "internal/problem", "internal/wire"},
 	"server": {
 		"bank", "core", "ledger",

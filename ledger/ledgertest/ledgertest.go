@@ -72,6 +72,7 @@ func Run(t *testing.T, newStore func(t testing.TB) Store) {
 		{"Reopen", testReopen},
 		{"Closed", testClosed},
 		{"OneWinner", testOneWinner},
+		{"EveryCoinEightTimes", testEveryCoinEightTimes},
 		{"RedeemRefundRace", testRedeemRefundRace},
 		{"ReturnRefundRace", testReturnRefundRace},
 		{"WithdrawRepeatRace", testWithdrawRepeatRace},
@@ -81,6 +82,7 @@ func Run(t *testing.T, newStore func(t testing.TB) Store) {
 		{"AuditUnderLoad", testAuditUnderLoad},
 		{"History", testHistory},
 		{"Linearizable", testLinearizable},
+		{"LinearizableBooks", testLinearizableBooks},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
