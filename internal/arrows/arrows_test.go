@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"core/internal/race":    {},
 	"core/internal/vectors": {},
 	"internal/arrows":       {},
+	"internal/coins":        {"core"},
 	"internal/keyfile":      {},
 	"internal/problem":      {},
 	"internal/identity":     {"internal/keyfile"},
