@@ -7,9 +7,11 @@ BENCH  ?= .
 FUZZTIME ?= 20s
 SEED   ?=
 ROUNDS ?=
+SIZES  ?= 1e6 1e7 1e8
+OUT    ?= docs/plots
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs sim emulate bench-once bench fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs sim emulate bench-once bench bench-scale fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -79,6 +81,9 @@ bench-once: ## run every benchmark once, so that none rots
 
 bench: ## measure (BENCH=regexp COUNT=10), for benchstat: go tool -modfile=tools/go.mod benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(COUNT) -benchmem ./...
+
+bench-scale: ## measure the ledger's growth (SIZES='1e6 1e7 1e8' OUT=docs/plots ARGS='--time=20s --dir=DIR'; ARGS=--help lists all)
+	@$(GO) run ./internal/ledgerscale --sizes='$(SIZES)' --out='$(OUT)' $(ARGS)
 
 fuzz: ## fuzz every target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \

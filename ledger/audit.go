@@ -60,15 +60,8 @@ func (l *Ledger) Audit(ctx context.Context) (_ Audit, err error) {
 		return Audit{}, err
 	}
 	defer leave()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-l.gate.closing:
-			cancel(ErrClosed)
-		case <-ctx.Done():
-		}
-	}()
+	ctx, cancel := l.untilClose(ctx)
+	defer cancel()
 
 	v := l.newView()
 	defer func() { err = errors.Join(err, v.close()) }()

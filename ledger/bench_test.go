@@ -3,7 +3,6 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"os"
 	"runtime"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ecoin/core"
+	"ecoin/internal/coins"
 )
 
 func benchLedger(b *testing.B) (*Ledger, AccountID) {
@@ -45,22 +45,22 @@ func benchCoins(b *testing.B) int64 {
 type loadedLedger struct {
 	mu    sync.Mutex
 	dir   string // removed by TestMain
-	coins *bucketed
+	coins *coins.Set
 }
 
 var loaded loadedLedger
 
-func (l *loadedLedger) copy(b *testing.B, min int64) (dir string, coins *bucketed) {
+func (l *loadedLedger) copy(b *testing.B, min int64) (dir string, set *coins.Set) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.coins == nil || l.coins.n < min {
+	if l.coins == nil || l.coins.Len() < min {
 		l.remove()
 		var err error
 		if l.dir, err = os.MkdirTemp("", "ecoin-loaded"); err != nil {
 			b.Fatal(err)
 		}
-		l.coins = newBucketed(min)
-		if _, err := CreateWith(l.dir+"/ledger", benchOptions(false), Pin{1}, l.coins.ascending(), nil); err != nil {
+		l.coins = coins.New(min)
+		if _, err := CreateWith(l.dir+"/ledger", benchOptions(false), Pin{1}, l.coins.Ascending(), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -86,24 +86,6 @@ func benchOptions(index bool) Options {
 		o.IndexBytes = 8 << 30
 	}
 	return o
-}
-
-// order visits 0 to n-1 in a scattered order.
-func order(i, n int64) int64 {
-	stride := uint64(float64(n)*0.6180339887) | 1
-	for gcd(stride, uint64(n)) != 1 {
-		stride += 2
-	}
-	hi, lo := bits.Mul64(uint64(i), stride)
-	_, rem := bits.Div64(hi, lo, uint64(n))
-	return int64(rem)
-}
-
-func gcd(a, b uint64) uint64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 // cpuTime is what the process used so far, in user and system mode.
@@ -144,7 +126,7 @@ func benchRedeem(b *testing.B, index bool, waiters, size int) {
 	dir, set := loaded.copy(b, max(benchCoins(b), int64(b.N)))
 	l := open(b, dir, benchOptions(index))
 	if index {
-		eventually(b, "the index", func() bool { return l.Stats().Indexed == set.n })
+		eventually(b, "the index", func() bool { return l.Stats().Indexed == set.Len() })
 	}
 	analysts := make([]AccountID, 16)
 	for i := range analysts {
@@ -161,7 +143,7 @@ func benchRedeem(b *testing.B, index bool, waiters, size int) {
 	for w := range waiters {
 		hist[w] = hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
 		wg.Go(func() {
-			coins, out := make([]Redemption, size), make([]core.Status, size)
+			batch, out := make([]Redemption, size), make([]core.Status, size)
 			for {
 				first := next.Add(int64(size)) - int64(size)
 				n := min(int64(size), int64(b.N)-first)
@@ -169,10 +151,10 @@ func benchRedeem(b *testing.B, index bool, waiters, size int) {
 					return
 				}
 				for k := range n {
-					coins[k].Fingerprint = set.at(order(first+k, set.n))
+					batch[k].Fingerprint = set.Random(first + k)
 				}
 				start := time.Now()
-				if err := l.Redeem(ctx, analysts[w%len(analysts)], coins[:n], out[:n]); err != nil {
+				if err := l.Redeem(ctx, analysts[w%len(analysts)], batch[:n], out[:n]); err != nil {
 					b.Error(err)
 					return
 				}
@@ -233,7 +215,7 @@ func BenchmarkRawDelete(b *testing.B) {
 				}
 				batch := db.NewBatch()
 				for k := range n {
-					fp := set.at(order(first+k, set.n))
+					fp := set.Random(first + k)
 					key = appendLiveKey(key[:0], &fp)
 					_ = batch.Delete(key, nil)
 				}

@@ -62,7 +62,6 @@ type commitLog struct {
 type redoFile struct {
 	number uint64
 	name   string
-	size   int64
 	newest map[uint8]uint64
 }
 

@@ -123,6 +123,7 @@ func (w *crashWorld) step(t *testing.T, fps []core.Fingerprint, of func(*fact) *
 // image is a disk after a power loss. Its facts say acknowledged for what clients had
 // been told before it, and idle for what they had not asked for until after it.
 type image struct {
+	index bool // whether it is opened with an index; it was written with or without one
 	fs    vfs.FS
 	facts map[core.Fingerprint]fact
 	salts map[RequestID]core.Salt
@@ -172,16 +173,22 @@ func envInt(t *testing.T, name string, value int64) int64 {
 	return value
 }
 
-func crashOptions(fs vfs.FS) Options {
+// crashOptions are for a ledger with or without an index. One with an index has deltas
+// so small that they are flushed all the time, and log files so small that many are
+// used.
+func crashOptions(fs vfs.FS, index bool) Options {
 	o := testOptions(fs)
 	o.Shards = 2
+	if index {
+		o.IndexBytes, o.deltaCoins, o.logSegment = 1<<20, 200, 32<<10
+	}
 	return o
 }
 
 func crashRound(t *testing.T, rng *rand.Rand) []image {
 	const perRound, clients = 20, 6
 	mem := vfs.NewCrashableMem()
-	l, err := Open("ledger", crashOptions(mem))
+	l, err := Open("ledger", crashOptions(mem, rng.IntN(3) > 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +212,7 @@ func crashRound(t *testing.T, rng *rand.Rand) []image {
 			}
 		}
 		percent := []int{0, 0, rng.IntN(101), 100}[rng.IntN(4)]
-		im := image{facts: make(map[core.Fingerprint]fact), salts: make(map[RequestID]core.Salt)}
+		im := image{index: rng.IntN(2) > 0, facts: make(map[core.Fingerprint]fact), salts: make(map[RequestID]core.Salt)}
 		w.note(func() {
 			for fp, f := range w.facts {
 				im.facts[fp] = *f
@@ -234,7 +241,7 @@ func crashRound(t *testing.T, rng *rand.Rand) []image {
 
 // check opens the image and returns how many coins it asked for.
 func (im *image) check(t *testing.T, name string) int {
-	l, err := Open("ledger", crashOptions(im.fs))
+	l, err := Open("ledger", crashOptions(im.fs, im.index))
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return 0

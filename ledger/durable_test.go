@@ -28,7 +28,7 @@ func newLogSyncs() *logSyncs {
 func (s *logSyncs) String() string { return "hold syncs of the log" }
 
 func (s *logSyncs) MaybeError(op errorfs.Op) error {
-	if isLogSync(op) {
+	if isLogSync(op, ".log") {
 		s.mu.Lock()
 		for s.held {
 			s.cond.Wait()
@@ -45,10 +45,10 @@ func (s *logSyncs) hold(on bool) {
 	s.mu.Unlock()
 }
 
-func isLogSync(op errorfs.Op) bool {
+func isLogSync(op errorfs.Op, suffix string) bool {
 	switch op.Kind {
 	case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
-		return strings.HasSuffix(op.Path, ".log")
+		return strings.HasSuffix(op.Path, suffix)
 	}
 	return false
 }

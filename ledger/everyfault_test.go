@@ -59,32 +59,36 @@ var faultKinds = []struct {
 // that was acknowledged must be there. It runs in a child process, because a ledger
 // that failed cannot be closed. ECOIN_FAULT_SEED chooses other runs.
 func TestEveryFault(t *testing.T) {
-	if os.Getenv(faultsEnv) != "" {
-		everyFaultChild(t)
+	if mode := os.Getenv(faultsEnv); mode != "" {
+		everyFaultChild(t, mode == "index")
 		return
 	}
-	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestEveryFault$", "-test.v", "-test.timeout=8m")
-	cmd.Env = append(os.Environ(), faultsEnv+"=every")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "everyfault_test.go") {
-			t.Log(strings.TrimSpace(line))
-		}
+	for _, mode := range []string{"plain", "index"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestEveryFault$", "-test.v", "-test.timeout=8m")
+			cmd.Env = append(os.Environ(), faultsEnv+"="+mode)
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "--- PASS") {
+				t.Errorf("%v\n%s", err, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				if strings.Contains(line, "everyfault_test.go") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
+		})
 	}
 }
 
-func everyFaultChild(t *testing.T) {
+func everyFaultChild(t *testing.T, index bool) {
 	seed := envInt(t, "ECOIN_FAULT_SEED", time.Now().UnixNano())
 	t.Logf("replay the choices with ECOIN_FAULT_SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(uint64(seed), 0))
 
-	calm := newFaultRun(t, rng, -1, 0, 0)
+	calm := newFaultRun(t, rng, index, -1, 0, 0)
 	calm.do("no fault")
-	if m := calm.metrics; m == nil || m.Flush.Count < 5 || m.Compact.Count < 2 {
+	if m := calm.metrics; m == nil || m.Flush.Count+int64(m.Ingest.Count) < 5 || m.Compact.Count < 2 && !index {
 		t.Error("the work has few flushes and compactions")
 	}
 	if calm.fatal != nil || calm.failures > 0 || !calm.finished {
@@ -97,17 +101,17 @@ func everyFaultChild(t *testing.T) {
 			t.Errorf("the work has no operation %q", k.name)
 		}
 		lengths, stride := []int64{1, 4}, int64(1)
-		if raceEnabled { // everything is many times slower
+		if raceEnabled || index { // everything is many times slower
 			stride = 2
 			rng.Shuffle(2, func(i, j int) { lengths[i], lengths[j] = lengths[j], lengths[i] })
 			lengths = lengths[:1]
 		}
 		for _, length := range lengths {
 			for n := int64(1); n <= total; n++ {
-				if k.kind != errorfs.OpFileSyncData { // every sync of the log, for it is what answers wait for
+				if index || k.kind != errorfs.OpFileSyncData { // every sync of the log, for it is what answers wait for
 					n += rng.Int64N(1 + stride*n)
 				}
-				r := newFaultRun(t, rng, k.kind, n, length)
+				r := newFaultRun(t, rng, index, k.kind, n, length)
 				r.do(fmt.Sprintf("seed %d: %s %d, %d times", seed, k.name, n, length))
 				runs++
 				if r.disk.struck.Load() {
@@ -174,14 +178,15 @@ type faultRun struct {
 	im    image
 }
 
-func newFaultRun(t *testing.T, rng *rand.Rand, kind errorfs.OpKind, at, length int64) *faultRun {
+func newFaultRun(t *testing.T, rng *rand.Rand, index bool, kind errorfs.OpKind, at, length int64) *faultRun {
 	r := &faultRun{
 		t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 1)), mem: vfs.NewCrashableMem(),
 		disk: &faultDisk{kind: kind, at: at, length: length},
 		im:   image{facts: make(map[core.Fingerprint]fact), salts: make(map[RequestID]core.Salt)},
 	}
 	r.mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
-	r.o = crashOptions(errorfs.Wrap(r.mem, r.disk))
+	r.im.index = rng.IntN(2) > 0
+	r.o = crashOptions(errorfs.Wrap(r.mem, r.disk), index)
 	r.o.BallastBytes = 4096
 	r.o.CacheBytes = 1 // so that blocks are read from files
 	r.o.tune = func(po *pebble.Options) {
@@ -225,7 +230,7 @@ func (r *faultRun) do(name string) {
 	if !r.begun {
 		// Nothing was acknowledged. A ledger whose folder never was on disk may be
 		// torn, but must say so.
-		l, err := Open("ledger", crashOptions(r.im.fs))
+		l, err := Open("ledger", crashOptions(r.im.fs, r.im.index))
 		if err != nil {
 			if r.fatal == nil || !strings.Contains(err.Error(), "ledger: open") {
 				r.t.Errorf("%s: nothing was acknowledged: %v", name, err)
@@ -236,7 +241,7 @@ func (r *faultRun) do(name string) {
 	}
 	r.im.check(r.t, name)
 	if r.copied {
-		l, err := Open("copy", crashOptions(r.im.fs))
+		l, err := Open("copy", crashOptions(r.im.fs, r.im.index))
 		if err != nil {
 			r.t.Errorf("%s: the checkpoint: %v", name, err)
 			return

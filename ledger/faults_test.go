@@ -30,7 +30,7 @@ func TestFaults(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	for _, mode := range []string{"sync", "write", "manifest"} {
+	for _, mode := range []string{"sync", "write", "manifest", "redo sync", "redo write"} {
 		out, err := faultsCommand(mode).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "all faults were fatal") {
 			t.Errorf("%s: %v\n%s", mode, err, out)
@@ -99,8 +99,12 @@ func (f *fault) String() string { return "fail from the n-th on" }
 func (f *fault) MaybeError(op errorfs.Op) error {
 	hit := false
 	switch f.mode {
+	case "redo sync":
+		hit = isLogSync(op, logSuffix)
+	case "redo write":
+		hit = op.Kind == errorfs.OpFileWrite && strings.HasSuffix(op.Path, logSuffix)
 	case "sync":
-		hit = isLogSync(op)
+		hit = isLogSync(op, ".log")
 	case "write":
 		hit = op.Kind == errorfs.OpFileWrite && strings.HasSuffix(op.Path, ".log")
 	case "manifest":
@@ -118,8 +122,7 @@ func (f *fault) MaybeError(op errorfs.Op) error {
 func runFault(t *testing.T, mode string, n int64) bool {
 	mem := vfs.NewCrashableMem()
 	f := newFault(mode)
-	o := testOptions(errorfs.Wrap(mem, f))
-	o.Shards = 2
+	o := crashOptions(errorfs.Wrap(mem, f), mode == "redo sync" || mode == "redo write")
 	fatal := make(chan error, 100)
 	o.Fatal = func(err error) {
 		fatal <- err
@@ -190,8 +193,7 @@ func runFault(t *testing.T, mode string, n int64) bool {
 	time.Sleep(2 * time.Millisecond)
 	mu.Lock()
 	defer mu.Unlock()
-	o = testOptions(mem.CrashClone(vfs.CrashCloneCfg{}))
-	o.Shards = 2
+	o = crashOptions(mem.CrashClone(vfs.CrashCloneCfg{}), n%2 == 0)
 	after, err := Open("ledger", o)
 	if err != nil {
 		t.Fatalf("%s %d: %v", mode, n, err)

@@ -34,14 +34,14 @@ func (s *store) flushLoop() {
 		for s.db.Metrics().Levels[0].Sublevels > maxSublevels {
 			time.Sleep(5 * time.Millisecond)
 		}
-		for {
+		for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 			err := s.flush(&job)
 			if err == nil {
 				break
 			}
 			// Nothing is lost: the log has it all. It only grows meanwhile.
 			s.log.logger.Error("ledger: tables could not be written, trying again", "dir", s.dir, "shard", job.shard.index, "error", err)
-			time.Sleep(time.Second)
+			time.Sleep(pause)
 		}
 		s.log.must("remove old log files", func() error {
 			return s.redo.flushed(uint8(job.shard.index), uint64(job.counters.commits))

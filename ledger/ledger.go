@@ -118,7 +118,6 @@ func openLedger(dir string, o Options) (*Ledger, meta, error) {
 		return nil, meta{}, errors.Join(err, l.closeStores())
 	}
 	for _, s := range l.stores {
-		s.live.Store(true)
 		s.guard.start(l.now())
 	}
 	return l, m, nil

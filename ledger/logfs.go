@@ -44,13 +44,15 @@ func (f *logFS) watch(name string, file vfs.File, err error) (vfs.File, error) {
 	return &logFile{file, f}, nil
 }
 
-// OpenDir watches the folder, too: a log is there only once the folder was synced.
+// OpenDir watches the folder, too: a log is there only once the folder was synced. A
+// sync of it that fails stops the process also while the ledger is opened, because
+// Pebble may meet it in a goroutine of its own, and panics there.
 func (f *logFS) OpenDir(name string) (vfs.File, error) {
 	dir, err := f.FS.OpenDir(name)
 	if err != nil || name != f.dir {
 		return dir, err
 	}
-	return &logFile{dir, f}, nil
+	return &logDir{logFile{dir, f}}, nil
 }
 
 func (f *logFS) check(what string, err error) error {
@@ -62,6 +64,17 @@ func (f *logFS) check(what string, err error) error {
 
 // Unwrap returns the file system beneath.
 func (f *logFS) Unwrap() vfs.FS { return f.FS }
+
+// logDir is the folder of the logs.
+type logDir struct{ logFile }
+
+func (d *logDir) Sync() error {
+	err := d.File.Sync()
+	if err != nil {
+		d.fs.log.die(fmt.Errorf("ledger: sync the folder of the logs: %w", err))
+	}
+	return nil
+}
 
 // logFile is a log that is written, or the folder of the logs.
 type logFile struct {

@@ -37,7 +37,6 @@ type shard struct {
 
 	mu       sync.Mutex // guards the queue; held for a moment only
 	waiting  []portion  // in order of arrival; Ledger.reserve bounds its coins
-	spare    []portion  // the committer's last, to be used again
 	controls []func()   // to be run by the committer before it goes on
 	closed   bool       // set once, by stop
 	wake     chan struct{}

@@ -73,11 +73,13 @@ func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *st
 
 // open opens the Pebble. o.FS is the store's.
 func (s *store) open(o Options, cache *pebble.Cache) (err error) {
+	s.live.Store(false)
 	s.o = pebbleOptions(o, cache, s.lock, s.log)
 	s.o.EnsureDefaults()
 	if s.db, err = pebble.Open(s.dir, s.o); err != nil {
 		return fmt.Errorf("ledger: open %s: %w", s.dir, err)
 	}
+	s.live.Store(true)
 	return nil
 }
 

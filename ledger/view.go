@@ -5,8 +5,6 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"ecoin/core"
 )
 
 // view is the whole ledger as of one moment: a snapshot of each disk, and what the
@@ -75,11 +73,6 @@ func (v *view) close() error { return closeSnapshots(v.snaps) }
 
 // accounts is where accounts and withdrawals are.
 func (v *view) accounts() *pebble.Snapshot { return v.snaps[0] }
-
-// of returns the disk of a coin.
-func (v *view) of(fp *core.Fingerprint) *pebble.Snapshot {
-	return v.snaps[shardOf(fp, len(v.l.shards))%len(v.snaps)]
-}
 
 // pause runs f while all committers stand still between two batches and Pebble has all
 // that they changed. Calls wait in their queues meanwhile.

@@ -29,6 +29,8 @@ var allowed = map[string][]string{
 	"core/internal/race":    {},
 	"core/internal/vectors": {},
 	"internal/arrows":       {},
+	"internal/coins":        {"core"},
+	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"internal/keyfile":      {},
 	"internal/problem":      {},
 	"internal/identity":     {"internal/keyfile"},
