@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -65,22 +66,26 @@ var dashes = [][]vg.Length{nil, {6, 3}, {2, 3}}
 
 var marks = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.SquareGlyph{}, draw.TriangleGlyph{}}
 
+// height of the axis, about, in points; a pixel is 3/4 of one.
+const height = 250
+
 func (r *report) plot(path, title, y string, log bool, curves []curve) error {
 	p := plot.New()
 	p.Title.Text = title
 	p.X.Label.Text = "live coins at first"
 	p.Y.Label.Text = y
-	for _, style := range []*vg.Length{&p.Title.TextStyle.Font.Size, &p.X.Label.TextStyle.Font.Size, &p.Y.Label.TextStyle.Font.Size,
-		&p.X.Tick.Label.Font.Size, &p.Y.Tick.Label.Font.Size, &p.Legend.TextStyle.Font.Size} {
-		*style = 12
+	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,
+		&p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
+		f.Variant, f.Size = "Sans", 12
 	}
-	p.Title.TextStyle.Font.Size = 14
-	p.Legend.Top = true
-	p.Legend.YOffs = -4
+	// The names stand to the right of their marks, where a viewer's wider font does no harm.
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.XOffs, p.Legend.YOffs, p.Legend.Padding = 8, -2, 3
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{0xdd}, color.Gray{0xdd}
 	p.Add(grid)
 
+	entries := 0
 	low, high, bottom, top := math.Inf(1), 0.0, math.Inf(1), 0.0
 	for _, c := range curves {
 		var points plotter.XYs
@@ -107,20 +112,31 @@ func (r *report) plot(path, title, y string, log bool, curves []curve) error {
 			name += ", " + c.name
 		}
 		p.Legend.Add(name, line, dots)
+		entries++
 	}
 	if top == 0 {
 		return nil // nothing of it was measured
 	}
-	// Room above the curves is for the legend.
 	p.X.Min, p.X.Max = low/1.5, high*1.5
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+	below := 1 - (float64(entries)*17+14)/height // the share of the axis below the legend
 	if log {
-		p.Y.Min, p.Y.Max = bottom/2, top*math.Pow(2*top/bottom, 0.6)
+		p.Y.Min = bottom / 1.5
+		p.Y.Max = p.Y.Min * math.Pow(top/p.Y.Min, 1/below)
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
 	} else {
-		p.Y.Min, p.Y.Max = 0, top*1.45
+		p.Y.Min, p.Y.Max = 0, top/below
+		p.Y.Tick.Marker = plot.TickerFunc(func(low, high float64) []plot.Tick {
+			ticks := plot.DefaultTicks{}.Ticks(low, high)
+			for i := range ticks {
+				if ticks[i].Label != "" {
+					ticks[i].Label = si(ticks[i].Value)
+				}
+			}
+			return ticks
+		})
 	}
-	return p.Save(7*vg.Inch, 4*vg.Inch, path)
+	return p.Save(525, height+75, path)
 }
 
 // decades marks powers of ten with a label and their multiples without one.
