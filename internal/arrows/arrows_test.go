@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"core/internal/cpu":     {},
 	"internal/arrows":       {},
 	"internal/keyfile":      {},
+	"internal/backup":       {},
 	"internal/problem":      {},
 	"internal/identity":     {"internal/keyfile"},
 	"internal/bankkeys":     {"core", "internal/identity", "internal/keyfile"},
