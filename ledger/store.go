@@ -20,9 +20,9 @@ import (
 // openStore locks dir, which must exist, opens or creates its Pebble, and checks or
 // writes the store's description. shards = 0 takes the number the store was created with.
 func openStore(dir string, o Options, log *storeLog) (*pebble.DB, *pebble.Lock, meta, error) {
-	lock, err := pebble.LockDirectory(dir, o.FS)
+	lock, err := lockDir(dir, o.FS)
 	if err != nil {
-		return nil, nil, meta{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
+		return nil, nil, meta{}, err
 	}
 	defer log.dieOnPanic("open") // Pebble's answer to a sync that failed
 	cache := pebble.NewCache(o.CacheBytes)
