@@ -53,8 +53,8 @@ func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *st
 			return nil, logEnd{}, fmt.Errorf("ledger: create %s: %w", d, err)
 		}
 	}
-	if s.lock, err = pebble.LockDirectory(dir, o.FS); err != nil {
-		return nil, logEnd{}, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
+	if s.lock, err = lockDir(dir, o.FS); err != nil {
+		return nil, logEnd{}, err
 	}
 	defer log.dieOnPanic("open") // Pebble's answer to a sync that failed
 	if err := s.open(o, cache); err != nil {

@@ -79,7 +79,7 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (v Verification, e
 		return v, errors.Join(fmt.Errorf("ledger: %s holds no ledger", dir), err)
 	}
 	if _, err := o.FS.Stat(o.FS.PathJoin(dir, "LOCK")); err == nil { // a checkpoint has none, and gets none
-		lock, err := Lock(dir, o.FS)
+		lock, err := lockDir(dir, o.FS)
 		if err != nil {
 			return v, err
 		}
@@ -118,7 +118,9 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (v Verification, e
 }
 
 // Lock keeps every other process from opening the ledger in dir until it is closed.
-func Lock(dir string, fs vfs.FS) (io.Closer, error) {
+func Lock(dir string) (io.Closer, error) { return lockDir(dir, vfs.Default) }
+
+func lockDir(dir string, fs vfs.FS) (*pebble.Lock, error) {
 	lock, err := pebble.LockDirectory(dir, fs)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %s cannot be locked; is another process using it? %w", dir, err)
@@ -189,7 +191,8 @@ func (v *Verification) checkTables(ctx context.Context, dir string, o Options, p
 		}
 		progress("blocks", v.Bytes, total)
 		if err := checkTable(ctx, o.FS, o.FS.PathJoin(dir, name), po.MakeReaderOptions()); err != nil {
-			v.problem("file %s: %v", name, err)
+			// A reader alone does not know the number of its file.
+			v.problem("file %s: %s", name, strings.TrimPrefix(err.Error(), "pebble: file 000000: "))
 		}
 		v.Tables++
 		v.Bytes += sizes[i]
@@ -222,11 +225,12 @@ func makeScratch(ctx context.Context, dir, to string, o VerifyOptions) error {
 	if err := o.FS.MkdirAll(to, 0o700); err != nil {
 		return fmt.Errorf("ledger: make a copy to verify: %w", err)
 	}
+	o.Progress("copy", 0, 0)
 	names, err := o.FS.List(dir)
 	if err != nil {
 		return fmt.Errorf("ledger: list %s: %w", dir, err)
 	}
-	for i, name := range names {
+	for _, name := range names {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -249,7 +253,6 @@ func makeScratch(ctx context.Context, dir, to string, o VerifyOptions) error {
 		if err := copyFile(o.FS, from, o.FS.PathJoin(to, name)); err != nil {
 			return fmt.Errorf("ledger: make a copy to verify: %w", err)
 		}
-		o.Progress("copy", int64(i), int64(len(names)))
 	}
 	return nil
 }

@@ -7,14 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"os"
-	"syscall"
 
 	"ecoin/bank"
-	"ecoin/internal/bankkeys"
 	"ecoin/internal/wire"
-	"ecoin/ledger"
 )
 
 type auditCmd struct {
@@ -26,7 +21,10 @@ type auditCmd struct {
 // Run audits through the running bank, or opens the ledger itself when no bank
 // runs on it.
 func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, std streams) error {
+	p := newProgress(std.err)
+	p.begin("audit", 0)
 	a, err := c.audit(ctx, log)
+	p.end()
 	if err != nil {
 		return err
 	}
@@ -42,23 +40,13 @@ func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, std streams) error
 }
 
 func (c *auditCmd) audit(ctx context.Context, log *slog.Logger) (wire.Audit, error) {
-	conn, err := net.Dial("unix", c.path())
-	switch {
-	case err == nil:
-		conn.Close()
+	if running, err := c.running(); running || err != nil {
+		if err != nil {
+			return wire.Audit{}, err
+		}
 		return c.admin().Audit(ctx)
-	case c.Socket != "" || !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED):
-		return wire.Audit{}, err
 	}
-	log.Info("no bank is running here: opening its ledger", "dir", c.Dir.ledger())
-	if _, err := os.Stat(c.Dir.ledger()); err != nil {
-		return wire.Audit{}, fmt.Errorf("%s is not the folder of a bank: %w", c.Dir, err)
-	}
-	keys, err := bankkeys.Open(c.Dir.keys(), "", "")
-	if err != nil {
-		return wire.Audit{}, err
-	}
-	l, err := ledger.Open(c.Dir.ledger(), ledger.Options{Mint: keys.Mint.AppendFingerprints, Disks: c.Disk, Logger: log})
+	l, keys, err := openOffline(c.Dir, c.Disk, log)
 	if err != nil {
 		return wire.Audit{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"ecoin/client"
 	"ecoin/core"
 	"ecoin/internal/identity"
+	"ecoin/internal/wire"
 )
 
 // newClient connects to the bank as a new account.
@@ -55,8 +57,8 @@ func settle[T any](t *testing.T, ask func() (T, error)) T {
 
 // TestKillBankUnderLoad kills the bank process again and again while collectors
 // withdraw and refund and analysts redeem and return. Each call whose answer was
-// lost is asked again. In the end every coin must have gone exactly one way, and
-// the ledger must agree to the last credit.
+// lost is asked again. In the end every coin must have gone exactly one way, which is
+// asked of the bank coin by coin, and the ledger must agree to the last credit.
 func TestKillBankUnderLoad(t *testing.T) {
 	const (
 		kills     = 6
@@ -68,9 +70,18 @@ func TestKillBankUnderLoad(t *testing.T) {
 	var keysOnce []client.Key
 	ctx := context.Background()
 
+	// round is what one worker did with the coins of one withdrawal: the first batch
+	// of them redeemed, the first 5 of these returned and refunded, and the next 15
+	// refunded while live; the rest lives.
+	type round struct {
+		id      [16]byte
+		coins   []core.Coin
+		records [][]byte
+	}
 	type worker struct {
 		collector, analyst           *client.Client
 		redeemed, returned, refunded int
+		rounds                       []round
 	}
 	ws := make([]*worker, workers)
 	for i := range ws {
@@ -150,6 +161,7 @@ func TestKillBankUnderLoad(t *testing.T) {
 						t.Errorf("refund of a redeemed coin: %v", r.Status)
 					}
 				}
+				w.rounds = append(w.rounds, round{id, coins, records})
 			}
 		})
 	}
@@ -178,7 +190,39 @@ func TestKillBankUnderLoad(t *testing.T) {
 		if c != int64(w.refunded) {
 			t.Errorf("collector %d has %d refunds, want %d", i, c, w.refunded)
 		}
-		rounds += w.redeemed / batch
+		rounds += len(w.rounds)
+		for _, r := range w.rounds {
+			again := settle(t, func() ([]core.Coin, error) { return w.collector.Withdraw(ctx, r.id, withdrawn) })
+			if !slices.Equal(again, r.coins) {
+				t.Error("a withdrawal asked for again gives other coins")
+			}
+			statuses := func(who *client.Client) (st []core.Status) {
+				for _, a := range settle(t, func() ([]client.Redeemed, error) { return who.Redeem(ctx, r.records) }) {
+					st = append(st, a.Status)
+				}
+				return st
+			}
+			own := slices.Repeat([]core.Status{core.StatusRedeemedBefore}, batch)
+			copy(own, slices.Repeat([]core.Status{core.StatusRedeemed}, 5)) // returned and refunded
+			if got := statuses(w.analyst); !slices.Equal(got, own) {
+				t.Errorf("retries of acknowledged redeems: %v", got)
+			}
+			if got := statuses(rival); !slices.Equal(got, slices.Repeat([]core.Status{core.StatusRedeemed}, batch)) {
+				t.Errorf("a rival's redeems: %v", got)
+			}
+			for i, a := range settle(t, func() ([]client.Refunded, error) { return w.collector.Refund(ctx, r.coins) }) {
+				want := core.StatusOK // refunded before, or live until now
+				if i >= 5 && i < batch {
+					want = core.StatusRedeemed
+				}
+				if a.Status != want {
+					t.Errorf("refund of coin %d: %v, want %v", i, a.Status, want)
+				}
+			}
+		}
+		if acc := settle(t, func() (wire.Account, error) { return w.collector.Account(ctx) }); acc.Balance != 1_000_000-int64(len(w.rounds)*(batch-5)) {
+			t.Errorf("collector %d has %d credits after %d rounds", i, acc.Balance, len(w.rounds))
+		}
 	}
 	if rounds < kills {
 		t.Errorf("only %d rounds between %d kills: the test did not load the bank", rounds, kills)

@@ -5,32 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"text/tabwriter"
 
 	"ecoin/internal/wire"
 )
 
 type ledgerCmd struct {
-	Backup ledgerBackupCmd `cmd:"" help:"Copy a running bank's ledger, as of one moment, into a new folder."`
-	Stats  ledgerStatsCmd  `cmd:"" help:"Show a running bank's counters."`
-}
-
-type ledgerBackupCmd struct {
-	socketFlags
-	To string `arg:"" help:"Folder for the copy; must not exist. On the ledger's file system it costs no space at first."`
-}
-
-func (c *ledgerBackupCmd) Run(ctx context.Context, std streams) error {
-	to, err := filepath.Abs(c.To) // the bank runs in a folder of its own
-	if err != nil {
-		return err
-	}
-	if err := c.admin().Checkpoint(ctx, to); err != nil {
-		return err
-	}
-	fmt.Fprintf(std.out, "%s\nCopy it off this machine. The keys are not in it: back them up apart.\n", to)
-	return nil
+	Backup  ledgerBackupCmd  `cmd:"" help:"Copy a bank's ledger, as of one moment, into a new folder."`
+	Restore ledgerRestoreCmd `cmd:"" help:"Put a backup in the place of a stopped bank's ledger."`
+	Verify  ledgerVerifyCmd  `cmd:"" help:"Read everything of a ledger or backup that no bank runs on, and check it."`
+	Stats   ledgerStatsCmd   `cmd:"" help:"Show a running bank's counters."`
 }
 
 type ledgerStatsCmd struct {

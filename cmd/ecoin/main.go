@@ -27,7 +27,7 @@ type cli struct {
 	Collector collectorCmd `cmd:"" help:"Run a collector, or bring back the credit of its coins."`
 	Keys      keysCmd      `cmd:"" help:"Make and show keys."`
 	Trust     trustCmd     `cmd:"" help:"Manage a running bank's accounts through its Unix socket."`
-	Ledger    ledgerCmd    `cmd:"" help:"Back up a running bank's ledger, or show its counters."`
+	Ledger    ledgerCmd    `cmd:"" help:"Back up, restore or verify a ledger, or show a running bank's counters."`
 	Audit     auditCmd     `cmd:"" help:"Check that every coin and every credit is accounted for."`
 	Demo      demoCmd      `cmd:"" help:"Run everything on this machine, attack it, audit it."`
 }

@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/coins":        {"core"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"internal/keyfile":      {},
+	"internal/backup":       {},
 	"internal/problem":      {},
 	"internal/identity":     {"internal/keyfile"},
 	"internal/bankkeys":     {"core", "internal/identity", "internal/keyfile"},
