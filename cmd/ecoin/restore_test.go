@@ -153,7 +153,7 @@ func TestDamagedBackup(t *testing.T) {
 	good := filepath.Join(store, "good")
 	mustEcoin(t, "ledger", "backup", "--copy", good, "--dir", b.dir)
 	m, err := backup.Read(good)
-	if err != nil || m.Ledger.Shards != 16 || len(m.Ledger.Keys) != 32 || m.Ledger.Format != 1 {
+	if err != nil || m.Ledger.Shards != 16 || len(m.Ledger.Keys) != 32 || m.Ledger.Format != 2 {
 		t.Fatalf("manifest: %+v, %v", m, err)
 	}
 	table := ""
