@@ -4,8 +4,6 @@ package coins
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"iter"
 	"math/bits"
@@ -20,28 +18,14 @@ const bucketSize = 64
 // Set is a set of fingerprints, always the same for a size. The space is cut into equal
 // buckets with 64 pseudorandom ones each. Safe for concurrent use.
 type Set struct {
-	n      int64
-	width  uint64 // of a bucket, in leading 64-bit numbers; 0 is all of the space
-	stride uint64 // see Random
-	block  cipher.Block
+	n     int64
+	width uint64 // of a bucket, in leading 64-bit numbers
 }
 
 // New returns a set of n fingerprints, rounded up to a multiple of 64.
 func New(n int64) *Set {
-	block, err := aes.NewCipher(make([]byte, 16))
-	if err != nil {
-		panic(err) // 16 bytes are a key
-	}
 	buckets := max(1, (n+bucketSize-1)/bucketSize)
-	s := &Set{n: buckets * bucketSize, block: block}
-	if buckets > 1 {
-		s.width = ^uint64(0) / uint64(buckets)
-	}
-	s.stride = uint64(float64(s.n)*0.6180339887) | 1
-	for gcd(s.stride, uint64(s.n)) != 1 {
-		s.stride += 2
-	}
-	return s
+	return &Set{n: buckets * bucketSize, width: ^uint64(0) / uint64(buckets)}
 }
 
 // Len is how many fingerprints there are.
@@ -49,28 +33,39 @@ func (s *Set) Len() int64 { return s.n }
 
 // at returns fingerprint i, in no order within its bucket.
 func (s *Set) at(i uint64) (fp core.Fingerprint) {
-	binary.BigEndian.PutUint64(fp[:], i)
-	s.block.Encrypt(fp[:], fp[:])
-	if s.width != 0 {
-		lead := binary.BigEndian.Uint64(fp[:])
-		binary.BigEndian.PutUint64(fp[:], i/bucketSize*s.width+lead%s.width)
-	}
+	offset, _ := bits.Mul64(mix(2*i), s.width)
+	binary.BigEndian.PutUint64(fp[:], i/bucketSize*s.width+offset)
+	binary.BigEndian.PutUint64(fp[8:], mix(2*i+1))
 	return fp
 }
 
-// Random returns fingerprint i of 0 to Len()-1 in a scattered order: neighbours are far
-// apart, and each comes once.
-func (s *Set) Random(i int64) core.Fingerprint {
-	hi, lo := bits.Mul64(uint64(i), s.stride)
-	_, rem := bits.Div64(hi%uint64(s.n), lo, uint64(s.n))
-	return s.at(rem)
+// mix is number i of SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom
+// number generators", OOPSLA 2014.
+func mix(i uint64) uint64 {
+	x := i * 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
-func gcd(a, b uint64) uint64 {
-	for b != 0 {
-		a, b = b, a%b
+// Random returns fingerprint i of 0 to Len()-1 in a pseudorandom order, in which each
+// comes once.
+func (s *Set) Random(i int64) core.Fingerprint { return s.at(s.shuffle(uint64(i))) }
+
+// shuffle permutes the numbers below n. Its steps permute those below the next power of
+// two; repeated until the result is small enough, they permute those below n too.
+func (s *Set) shuffle(x uint64) uint64 {
+	width := bits.Len64(uint64(s.n - 1))
+	mask := uint64(1)<<width - 1
+	for {
+		for _, odd := range [...]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb} {
+			x = (x*odd + odd>>32) & mask // this can be undone, and so can the next
+			x ^= x >> (width/2 + 1)
+		}
+		if x < uint64(s.n) {
+			return x
+		}
 	}
-	return a
 }
 
 // Ascending yields all of them in order.

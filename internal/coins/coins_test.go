@@ -2,6 +2,7 @@ package coins
 
 import (
 	"bytes"
+	"math"
 	"testing"
 
 	"gonum.org/v1/gonum/stat"
@@ -55,6 +56,47 @@ func TestRandom(t *testing.T) {
 			t.Errorf("%d: another set", n)
 		}
 	}
+}
+
+// TestShuffle checks that neighbours of the random order are as far from each other as
+// random numbers: a third of the set on average. A fixed stride would be even.
+func TestShuffle(t *testing.T) {
+	for _, n := range sizes {
+		s := New(n)
+		sum, squares := 0.0, 0.0
+		last := s.shuffle(uint64(s.n) - 1)
+		for i := range uint64(s.n) {
+			x := s.shuffle(i)
+			d := math.Abs(float64(x)-float64(last)) / float64(s.n)
+			sum, squares, last = sum+d, squares+d*d, x
+		}
+		// The distance of two random numbers in [0, 1) has mean 1/3, variance 1/18 and mean
+		// square 1/6; five standard deviations, twice as large since neighbouring distances
+		// share a number.
+		limit := 10 * math.Sqrt(1.0/18/float64(s.n))
+		mean, square := sum/float64(s.n), squares/float64(s.n)
+		if math.Abs(mean-1.0/3) > limit || math.Abs(square-1.0/6) > limit {
+			t.Errorf("%d: mean distance %.4f, mean square %.4f; 1/3 and 1/6 within %.4f", s.n, mean, square, limit)
+		}
+	}
+}
+
+// TestAllocs is for the figures of those who measure: the making of coins adds nothing.
+func TestAllocs(t *testing.T) {
+	s := New(100_000)
+	i, sum := int64(0), byte(0)
+	if n := testing.AllocsPerRun(1000, func() { sum += s.Random(i)[0]; i++ }); n != 0 {
+		t.Errorf("%v allocations a coin", n)
+	}
+}
+
+func BenchmarkRandom(b *testing.B) {
+	s := New(100_000_000)
+	sum := byte(0)
+	for i := range int64(b.N) {
+		sum += s.Random(i % s.n)[0]
+	}
+	_ = sum
 }
 
 // TestUniform sorts fingerprints by some of their bits and compares the numbers with
