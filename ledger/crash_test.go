@@ -203,7 +203,13 @@ func crashRound(t *testing.T, rng *rand.Rand) []image {
 		wg.Go(func() { w.client(t, own, &stop) })
 	}
 	var images []image
-	for range perRound {
+	for i := range perRound {
+		// A slow machine must not make images with nothing to check in them. After
+		// that, any moment.
+		eventually(t, "the clients to work", func() (busy bool) {
+			w.note(func() { busy = len(w.facts) >= 12*(i+1) })
+			return busy
+		})
 		time.Sleep(time.Duration(rng.IntN(4_000)) * time.Microsecond)
 		if rng.IntN(4) == 0 {
 			// Somewhere in a flush. In small ledgers none would happen by itself.

@@ -65,7 +65,7 @@ func TestEveryFault(t *testing.T) {
 	}
 	for _, mode := range []string{"plain", "index"} {
 		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
+			t.Parallel() // with each other, and not with tests that want load
 			cmd := exec.Command(os.Args[0], "-test.run=^TestEveryFault$", "-test.v", "-test.timeout=8m")
 			cmd.Env = append(os.Environ(), faultsEnv+"="+mode)
 			out, err := cmd.CombinedOutput()
@@ -102,15 +102,18 @@ func everyFaultChild(t *testing.T, index bool) {
 		}
 		lengths, stride := []int64{1, 4}, int64(1)
 		if raceEnabled || index { // everything is many times slower
-			stride = 2
+			stride = 4
 			rng.Shuffle(2, func(i, j int) { lengths[i], lengths[j] = lengths[j], lengths[i] })
 			lengths = lengths[:1]
 		}
 		for _, length := range lengths {
 			for n := int64(1); n <= total; n++ {
-				if index || k.kind != errorfs.OpFileSyncData { // every sync of the log, for it is what answers wait for
+				if !index && k.kind == errorfs.OpFileSyncData { // nearly every sync of the log, for it is what answers wait for
+					n += rng.Int64N(stride)
+				} else {
 					n += rng.Int64N(1 + stride*n)
 				}
+				n = min(n, total)
 				r := newFaultRun(t, rng, index, k.kind, n, length)
 				r.do(fmt.Sprintf("seed %d: %s %d, %d times", seed, k.name, n, length))
 				runs++

@@ -38,7 +38,7 @@ func TestFullDisk(t *testing.T) {
 		fullDiskChild(t, dir)
 		return
 	}
-	t.Parallel()
+	// Not parallel: it would take the processors from tests that want load.
 	disk := mountTmpfs(t, fullDisk32)
 	acks := filepath.Join(t.TempDir(), "acks")
 	start := func(mode string) (*exec.Cmd, *output) {
