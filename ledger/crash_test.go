@@ -187,7 +187,7 @@ func crashOptions(fs vfs.FS, index bool) Options {
 
 func crashRound(t *testing.T, rng *rand.Rand) []image {
 	const perRound, clients = 20, 6
-	mem := vfs.NewCrashableMem()
+	mem := newCrashFS()
 	l, err := Open("ledger", crashOptions(mem, rng.IntN(3) > 0))
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func isLogSync(op errorfs.Op, suffix string) bool {
 // that is not durable: not the winner, not a loser whose own batch writes nothing, not
 // a retry, not who asks for the balance. A power loss at this moment forgets it.
 func TestAnswersWaitForSync(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := newCrashFS()
 	syncs := newLogSyncs()
 	l := open(t, "ledger", testOptions(errorfs.Wrap(mem, syncs)))
 	c, winner, loser := addAccount(t, l, 10), addAccount(t, l, 0), addAccount(t, l, 0)
@@ -134,7 +134,7 @@ func TestAnswersWaitForSync(t *testing.T) {
 // A new ledger's folder, and the new folders around it, are there after a power loss.
 func TestFolderIsDurable(t *testing.T) {
 	for _, dir := range []string{"ledger", "data/ledger", "/a/b/c/ledger"} {
-		mem := vfs.NewCrashableMem()
+		mem := newCrashFS()
 		l := open(t, dir, testOptions(mem))
 		acc := addAccount(t, l, 10)
 		fps := withdraw(t, l, acc, 1)

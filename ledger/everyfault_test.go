@@ -162,7 +162,7 @@ type faultRun struct {
 	t    *testing.T
 	name string
 	rng  *rand.Rand
-	mem  *vfs.MemFS
+	mem  *crashFS
 	disk *faultDisk
 	o    Options
 
@@ -183,7 +183,7 @@ type faultRun struct {
 
 func newFaultRun(t *testing.T, rng *rand.Rand, index bool, kind errorfs.OpKind, at, length int64) *faultRun {
 	r := &faultRun{
-		t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 1)), mem: vfs.NewCrashableMem(),
+		t: t, rng: rand.New(rand.NewPCG(rng.Uint64(), 1)), mem: newCrashFS(),
 		disk: &faultDisk{kind: kind, at: at, length: length},
 		im:   image{facts: make(map[core.Fingerprint]fact), salts: make(map[RequestID]core.Salt)},
 	}

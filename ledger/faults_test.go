@@ -120,7 +120,7 @@ func (f *fault) MaybeError(op errorfs.Op) error {
 // runFault works until the fault strikes, or until the work is done, and reports
 // whether it struck.
 func runFault(t *testing.T, mode string, n int64) bool {
-	mem := vfs.NewCrashableMem()
+	mem := newCrashFS()
 	f := newFault(mode)
 	o := crashOptions(errorfs.Wrap(mem, f), mode == "redo sync" || mode == "redo write")
 	fatal := make(chan error, 100)

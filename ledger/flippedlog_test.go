@@ -20,7 +20,7 @@ import (
 func TestFlippedLog(t *testing.T) {
 	t.Parallel()
 	const block = 32 << 10
-	mem := vfs.NewCrashableMem()
+	mem := newCrashFS()
 	o := testOptions(mem)
 	l := open(t, "ledger", o)
 	acc := addAccount(t, l, 10_000)

@@ -39,7 +39,7 @@ func TestInterruptedWithdrawal(t *testing.T) {
 		}, n, 0},
 	} {
 		t.Run(step.name, func(t *testing.T) {
-			mem := vfs.NewCrashableMem()
+			mem := newCrashFS()
 			l := open(t, "ledger", testOptions(mem))
 			p := pendingWithdrawal{account: addAccount(t, l, credit), id: freshRequest()}
 			p.withdrawal = withdrawal{state: withdrawalPending, count: n, salt: freshSalt()}
