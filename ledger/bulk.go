@@ -18,6 +18,7 @@ import (
 // come in strictly ascending order. progress, if not nil, is called now and then with
 // the number of coins written. After an error the folder is good for nothing.
 func CreateWith(dir string, o Options, pin Pin, coins iter.Seq[core.Fingerprint], progress func(int64)) (_ Account, err error) {
+	bare := o.IndexBytes > 0 // as the last level then is, see pebbleOptions
 	o.IndexBytes = 0
 	l, err := Open(dir, o)
 	if err != nil {
@@ -36,7 +37,7 @@ func CreateWith(dir string, o Options, pin Pin, coins iter.Seq[core.Fingerprint]
 	}
 	b := bulk{l: l, progress: progress, tables: make([]tables, len(l.stores))}
 	for i, s := range l.stores {
-		b.tables[i] = tables{store: s, prefix: "bulk-"}
+		b.tables[i] = tables{store: s, prefix: "bulk-", bare: bare}
 	}
 	if err := b.write(coins); err != nil {
 		return Account{}, fmt.Errorf("ledger: load coins: %w", err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 )
@@ -100,7 +101,8 @@ func (d *delta) sorted() []*changed {
 type tables struct {
 	store  *store
 	prefix string
-	made   int // tables
+	bare   bool // without filters
+	made   int  // tables
 	paths  []string
 	w      *sstable.Writer // of the table being written; nil before its first row
 	key    []byte
@@ -144,6 +146,9 @@ func (t *tables) begin() error {
 	t.paths = append(t.paths, path)
 	t.made++
 	o := t.store.o.MakeWriterOptions(0, t.store.db.TableFormat())
+	if t.bare {
+		o.FilterPolicy = pebble.NoFilterPolicy
+	}
 	t.w = sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)
 	return nil
 }

@@ -62,7 +62,7 @@ func removeLog(fs vfs.FS, dir string) error {
 var errLogDamaged = errors.New("ledger: the log is damaged")
 
 // readLog calls visit for every record of the log in dir, in order, and returns where
-// it ends. rows is valid during the call. The log ends at the first group that is not
+// it ends. rows stays valid. The log ends at the first group that is not
 // whole, which is what a crash leaves of a write that nobody was answered for. Is there
 // a whole one behind it, something that was acknowledged is damaged: errLogDamaged.
 //
@@ -143,7 +143,12 @@ func readWhole(fs vfs.FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(f)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	data := make([]byte, info.Size())
+	_, err = io.ReadFull(f, data)
 	return data, errors.Join(err, f.Close())
 }
 

@@ -121,45 +121,6 @@ func (s *store) removeTables() error {
 	return err
 }
 
-// replay applies what is in the log and not in Pebble, and removes the log.
-func (s *store) replay() (logEnd, error) {
-	var have [maxShards]uint64
-	for i := range have {
-		c, _, err := get(s.db, appendCountersKey(nil, i), decodeCounters)
-		if err != nil {
-			return logEnd{}, fmt.Errorf("counters of shard %d: %w", i, err)
-		}
-		have[i] = uint64(c.commits)
-	}
-	applied := 0
-	end, err := readLog(s.fs, s.redoDir(), func(shard uint8, commit uint64, rows []byte) error {
-		switch {
-		case commit <= have[shard]:
-			return nil
-		case commit != have[shard]+1:
-			return fmt.Errorf("%w: batch %d of shard %d follows on %d", errLogDamaged, commit, shard, have[shard])
-		}
-		b := s.db.NewBatch()
-		err := b.SetRepr(bytes.Clone(rows))
-		if err == nil {
-			err = s.db.Apply(b, pebble.NoSync)
-		}
-		have[shard] = commit
-		applied++
-		return errors.Join(err, b.Close())
-	})
-	if err != nil {
-		return logEnd{}, err
-	}
-	if applied > 0 {
-		if err := s.db.LogData(nil, pebble.Sync); err != nil {
-			return logEnd{}, err
-		}
-		s.log.logger.Info("ledger: completed batches from the log", "dir", s.dir, "batches", applied)
-	}
-	return end, removeLog(s.fs, s.redoDir())
-}
-
 // describe checks that the stores belong together and fit the options, or makes an
 // empty ledger of empty ones.
 func describe(stores []*store, o Options) (meta, error) {

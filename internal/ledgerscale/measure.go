@@ -125,7 +125,7 @@ func (m *measurement) run() (err error) {
 func (m *measurement) load(dir string) error {
 	start, before := time.Now(), used()
 	last := start
-	_, err := ledger.CreateWith(dir, ledgerOptions(0, int64(m.o.CacheBytes)), ledger.Pin{1}, m.set.Ascending(), func(n int64) {
+	_, err := ledger.CreateWith(dir, ledgerOptions(m.index, int64(m.o.CacheBytes)), ledger.Pin{1}, m.set.Ascending(), func(n int64) {
 		if time.Since(last) > 5*time.Second {
 			last = time.Now()
 			m.say("loaded %.0f %%", 100*float64(n)/float64(m.n))
