@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -193,6 +194,9 @@ func (l *commitLog) take() (g *group, stopped bool) {
 func (l *commitLog) writeLoop() {
 	defer close(l.done)
 	for {
+		// Committers that can run come first: on busy processors groups are larger
+		// then, and syncs fewer.
+		runtime.Gosched()
 		g, stopped := l.take()
 		switch {
 		case g != nil:
