@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -197,6 +198,8 @@ func (s *shard) take() (work []portion, controls []func()) {
 		}
 		s.mu.Unlock()
 		<-s.wake
+		// Who can run and may have coins for this shard comes first.
+		runtime.Gosched()
 	}
 }
 
