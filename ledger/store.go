@@ -290,10 +290,11 @@ func pebbleOptions(o Options, cache *pebble.Cache, lock *pebble.Lock, log *store
 		EventListener: log.events(),
 	}
 	if o.IndexBytes > 0 {
-		// Live coins are not looked up on disk then, so level 0 may be deep: what is
-		// compacted later is compacted in fewer and larger pieces. (20 M coins, 6 M
-		// redeemed: 4.5 instead of 5.7 us of CPU each.) Its files are small and many.
-		po.L0CompactionThreshold = 16
+		// Live coins are not looked up on disk then, so level 0 and the first below it
+		// may be large: a compaction rewrites the last level once for more tombstones.
+		// Files of level 0 are small and many.
+		po.L0CompactionThreshold = 32
+		po.LBaseMaxBytes = 512 << 20
 		po.L0CompactionFileThreshold = 1 << 13
 	}
 	if vfs.Root(o.FS) == vfs.Default {
