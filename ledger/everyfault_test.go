@@ -190,6 +190,9 @@ func newFaultRun(t *testing.T, rng *rand.Rand, index bool, kind errorfs.OpKind, 
 	r.mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
 	r.im.index = rng.IntN(2) > 0
 	r.o = crashOptions(errorfs.Wrap(r.mem, r.disk), index)
+	if index {
+		r.o.deltaCoins = 50 // so that shards flush in between
+	}
 	r.o.BallastBytes = 4096
 	r.o.CacheBytes = 1 // so that blocks are read from files
 	r.o.tune = func(po *pebble.Options) {
