@@ -180,7 +180,7 @@ func crashOptions(fs vfs.FS, index bool) Options {
 	o := testOptions(fs)
 	o.Shards = 2
 	if index {
-		o.IndexBytes, o.deltaCoins, o.logSegment = 1<<20, 200, 32<<10
+		o.IndexBytes, o.deltaCoins, o.logSegment, o.replayRows = 1<<20, 200, 32<<10, 300
 	}
 	return o
 }

@@ -79,7 +79,7 @@ func (s *shard) maybeFreeze() {
 		return
 	}
 	n := len(s.active.coins)
-	size := max(1, s.l.deltaCoins/len(s.l.shards))
+	size := max(1, s.l.o.deltaCoins/len(s.l.shards))
 	if n >= deltaSlack*size && s.frozen != nil {
 		<-s.flushing
 		s.flushed()

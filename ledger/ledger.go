@@ -59,8 +59,6 @@ type Ledger struct {
 	pauseMu  sync.Mutex     // one pause at a time
 	budget   budget         // of the indexes
 
-	deltaCoins int // see there; tests make it small
-
 	spent     *windows // of spent coins
 	ended     *windows // of withdrawals that ended
 	accounts  keyLock[AccountID]
@@ -102,13 +100,9 @@ func Open(dir string, o Options) (*Ledger, error) {
 func openLedger(dir string, o Options) (*Ledger, meta, error) {
 	l := &Ledger{
 		o: o, log: &storeLog{logger: o.Logger, fatal: o.Fatal},
-		salts:      make(map[core.Salt]struct{}),
-		gate:       gate{closing: make(chan struct{})},
-		budget:     budget{limit: o.IndexBytes},
-		deltaCoins: deltaCoins,
-	}
-	if o.deltaCoins > 0 {
-		l.deltaCoins = o.deltaCoins
+		salts:  make(map[core.Salt]struct{}),
+		gate:   gate{closing: make(chan struct{})},
+		budget: budget{limit: o.IndexBytes},
 	}
 	m, ends, err := l.openStores(dir)
 	if err == nil {

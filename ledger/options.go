@@ -52,6 +52,7 @@ type Options struct {
 	// For tests: 0 means the constants of these names.
 	deltaCoins int
 	logSegment int64
+	replayRows int
 }
 
 const (
@@ -93,8 +94,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
+	if o.deltaCoins == 0 {
+		o.deltaCoins = deltaCoins
+	}
 	if o.logSegment == 0 {
 		o.logSegment = logSegmentBytes
+	}
+	if o.replayRows == 0 {
+		o.replayRows = replayRows
 	}
 	if o.Now == nil {
 		o.Now = time.Now

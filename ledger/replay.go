@@ -17,10 +17,10 @@ import (
 const replayRows = 4 << 20
 
 // replay gives Pebble what is in the log and not in it, and removes the log. Rows go
-// in as sorted tables, which takes a fifth of the time of batches. A crash meanwhile
-// does no harm: the counters in each set of tables tell what is still to be done.
-func (s *store) replay() (logEnd, error) {
-	r := replay{t: tables{store: s, prefix: "replay-"}}
+// in as sorted tables, at most about limit at a time, which is faster than as batches.
+// A crash meanwhile does no harm: the counters among the rows tell what Pebble has.
+func (s *store) replay(limit int) (logEnd, error) {
+	r := replay{t: tables{store: s, prefix: "replay-"}, limit: limit}
 	for i := range r.have {
 		c, _, err := get(s.db, appendCountersKey(nil, i), decodeCounters)
 		if err != nil {
@@ -44,6 +44,7 @@ func (s *store) replay() (logEnd, error) {
 // replay collects the rows of batches that Pebble does not have.
 type replay struct {
 	t       tables
+	limit   int               // of rows
 	have    [maxShards]uint64 // the last batch of each shard that was met or that Pebble has
 	applied int               // batches
 	rows    []loggedRow       // in the order of the log
@@ -74,7 +75,7 @@ func (r *replay) add(shard uint8, commit uint64, batch []byte) error {
 	}
 	r.have[shard] = commit
 	r.applied++
-	if len(r.rows) < replayRows {
+	if len(r.rows) < r.limit {
 		return nil
 	}
 	return r.ingest()

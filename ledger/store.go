@@ -62,7 +62,7 @@ func openStore(dir string, o Options, cache *pebble.Cache, log *storeLog) (_ *st
 	}
 	if s.meta, _, err = get(s.db, metaKey(), decodeMeta); err == nil && s.meta.format <= formatVersion {
 		if err = s.removeTables(); err == nil {
-			end, err = s.replay()
+			end, err = s.replay(o.replayRows)
 		}
 	}
 	if err != nil {
