@@ -31,11 +31,19 @@ func (d *delta) reset() {
 	clear(d.slots)
 }
 
+// home returns the slot at which a search for fp begins.
+func (d *delta) home(fp *core.Fingerprint) int {
+	// The leading bits are the same in the whole shard, the last ones are not.
+	return int(binary.BigEndian.Uint64(fp[8:])) & (len(d.slots) - 1)
+}
+
+// touch reads where a search for fp begins.
+func (d *delta) touch(fp *core.Fingerprint) uint64 { return uint64(d.slots[d.home(fp)]) }
+
 // slot returns where fp stands in slots, or the free slot where it would.
 func (d *delta) slot(fp *core.Fingerprint) int {
 	mask := len(d.slots) - 1
-	// The leading bits are the same in the whole shard, the last ones are not.
-	for i := int(binary.BigEndian.Uint64(fp[8:])) & mask; ; i = (i + 1) & mask {
+	for i := d.home(fp); ; i = (i + 1) & mask {
 		at := d.slots[i]
 		if at == 0 || d.coins[at-1].fp == *fp {
 			return i

@@ -74,28 +74,37 @@ func newIndex(b *budget, shift int, n int64) (*index, error) {
 		homes = (homes + 1) / 2
 		x.depth++
 	}
-	for range 1 << x.depth {
-		t, err := x.newTable(x.depth, int(homes))
-		if err != nil {
-			x.close()
-			return nil, err
-		}
-		x.tables = append(x.tables, t)
+	var err error
+	if x.tables, err = x.newTables(1<<x.depth, x.depth, int(homes)); err != nil {
+		return nil, err
 	}
 	return x, nil
 }
 
-func (x *index) newTable(depth, homes int) (*table, error) {
-	n := homes + overhang
-	if !x.budget.take(int64(n) * slotSize) {
+// newTables returns n tables with so many homes each.
+func (x *index) newTables(n, depth, homes int) ([]*table, error) {
+	size := int64(n) * int64(homes+overhang) * slotSize
+	if !x.budget.take(size) {
 		return nil, errIndexFull
 	}
-	slots, free, err := allocSlots(n)
+	slots, free, err := allocSlots(n, homes+overhang)
 	if err != nil {
-		x.budget.used.Add(-int64(n) * slotSize)
+		x.budget.used.Add(-size)
 		return nil, err
 	}
-	return &table{depth: depth, slots: slots, free: free}, nil
+	tables := make([]*table, n)
+	for i := range tables {
+		tables[i] = &table{depth: depth, slots: slots[i], free: func() { free(i) }}
+	}
+	return tables, nil
+}
+
+func (x *index) newTable(depth, homes int) (*table, error) {
+	tables, err := x.newTables(1, depth, homes)
+	if err != nil {
+		return nil, err
+	}
+	return tables[0], nil
 }
 
 func (x *index) freeTable(t *table) {
@@ -165,6 +174,13 @@ func (x *index) has(fp *core.Fingerprint) bool {
 	}
 	_, found := x.search(x.table(s), s)
 	return found
+}
+
+// touch reads where a search for the coin begins.
+func (x *index) touch(fp *core.Fingerprint) uint64 {
+	s := toSlot(fp)
+	t := x.table(s)
+	return t.slots[x.home(t, s)][0]
 }
 
 // insert adds a coin that is not in the index. After errIndexFull it was not added,

@@ -2,5 +2,11 @@
 
 package ledger
 
-// allocSlots returns n free slots and what gives them back.
-func allocSlots(n int) ([]slot, func(), error) { return make([]slot, n), func() {}, nil }
+// allocSlots returns tables of n free slots each, and what gives the memory of a table back.
+func allocSlots(tables, n int) ([][]slot, func(table int), error) {
+	slots := make([][]slot, tables)
+	for i := range slots {
+		slots[i] = make([]slot, n)
+	}
+	return slots, func(int) {}, nil
+}
