@@ -142,7 +142,7 @@ func (m *measurement) load(dir string) error {
 
 // prepare compacts what was loaded, measures it, and adds the analysts.
 func (m *measurement) prepare(dir string) (analysts []ledger.AccountID, err error) {
-	l, err := ledger.Open(dir, ledgerOptions(0, int64(m.o.CacheBytes)))
+	l, err := ledger.Open(dir, ledgerOptions(m.index, int64(m.o.CacheBytes)))
 	if err != nil {
 		return nil, err
 	}
