@@ -234,8 +234,13 @@ func TestIndexDeepTables(t *testing.T) {
 // it takes coins again once others are gone.
 func TestIndexFull(t *testing.T) {
 	t.Parallel()
-	for _, limit := range []int64{(minTableSlots + overhang) * slotSize, 30_000, 1 << 20} {
-		m := newIndexModel(t, limit, 0, 0)
+	for limit, planned := range map[int64]int64{
+		(minTableSlots + overhang) * slotSize: 0,
+		30_000:                                0,
+		1 << 20:                               0,
+		4_800_000:                             maxTableSlots * 2 / 3, // one half of a split fits, two do not
+	} {
+		m := newIndexModel(t, limit, 0, planned)
 		rng := rand.New(rand.NewPCG(uint64(limit), 3))
 		var refused slot
 		for {
@@ -304,5 +309,13 @@ func TestIndexSums(t *testing.T) {
 				t.Fatalf("%x and %x have the same sum", s, flipped)
 			}
 		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	b := &budget{limit: 10}
+	if !b.take(10) || b.take(1) || b.used.Load() != 10 {
+		t.Errorf("%d of 10 used", b.used.Load())
 	}
 }
