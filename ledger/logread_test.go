@@ -206,3 +206,28 @@ func FuzzReadLog(f *testing.F) {
 		}
 	})
 }
+
+// TestLogOldGroups has whole groups of an earlier use behind the end of the log, and a
+// file in the middle without its last group.
+func TestLogOldGroups(t *testing.T) {
+	t.Parallel()
+	fs, _ := writtenLog(t)
+	whole, end, err := readAll(fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, before := "redo/"+logFileName(end.file), "redo/"+logFileName(end.file-1)
+	data, old := readFile(t, fs, name), readFile(t, fs, before)
+	_, stop := logGroups(t, data, end.file)
+	stop += padding(stop)
+	writeFile(t, fs, name, append(slices.Clone(data[:stop]), old[logBlock:]...))
+	if got, e, err := readAll(fs); err != nil || e != end || !slices.Equal(got, whole) {
+		t.Errorf("old groups behind the end: %d of %d records, %v", len(got), len(whole), err)
+	}
+	groups, _ := logGroups(t, old, end.file-1)
+	clear(old[groups[len(groups)-1]:])
+	writeFile(t, fs, before, old)
+	if _, _, err := readAll(fs); !errors.Is(err, errLogDamaged) {
+		t.Errorf("a group is lost between two files: %v", err)
+	}
+}
