@@ -139,7 +139,7 @@ func toSlot(fp *core.Fingerprint) slot {
 // mix spreads a coin over 64 bits for sums that tell sets apart.
 func (s slot) mix() uint64 {
 	h, l := bits.Mul64(s[0]^0x9e3779b97f4a7c15, s[1]|1)
-	return h ^ l
+	return h ^ l ^ s[1] // the lowest bit of s[1] is not in the product
 }
 
 // table returns the table of s.
