@@ -108,20 +108,57 @@ func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account
 		return Account{}, err
 	}
 	defer l.accounts.unlock(id)
-	a, err := l.readAccount(id)
+	err = l.changeFunds(id, func(a Account, b *pebble.Batch) error {
+		if amount < 0 && a.Balance()+amount < 0 {
+			return ErrInsufficient
+		}
+		granted := a.Granted + amount // each at most maxGrant: no overflow
+		if granted < -maxGrant || granted > maxGrant {
+			return ErrGrantLimit
+		}
+		return b.Set(fundsKey(id), funds{granted, a.Issued}.append(nil), nil)
+	})
 	if err != nil {
 		return Account{}, err
 	}
-	if amount < 0 && a.Balance()+amount < 0 {
-		return Account{}, ErrInsufficient
-	}
-	granted := a.Granted + amount // each at most maxGrant: no overflow
-	if granted < -maxGrant || granted > maxGrant {
-		return Account{}, ErrGrantLimit
-	}
-	b := l.db.NewBatch()
-	l.commitAccount(b, b.Set(fundsKey(id), funds{granted, a.Issued}.append(nil), nil))
 	return l.report(id)
+}
+
+// changeFunds commits what change adds to a batch for an account as it is at the moment
+// from which on the batch can be seen. change may be called several times; its error
+// ends it. The caller has the account's lock, which others need to change its funds;
+// its tallies change at any time.
+func (l *Ledger) changeFunds(id AccountID, change func(Account, *pebble.Batch) error) error {
+	for {
+		a, seen, err := l.readAccount(id)
+		if err != nil {
+			return err
+		}
+		b := l.db.NewBatch()
+		if err := change(a, b); err != nil {
+			return errors.Join(err, b.Close())
+		}
+		if l.applyIf(b, id, &seen) {
+			return nil
+		}
+	}
+}
+
+// applyIf commits b and returns once it is durable, or does nothing and returns false if
+// the account's tallies are not what was seen. They do not change until b can be seen.
+func (l *Ledger) applyIf(b *pebble.Batch, id AccountID, seen *tallies) bool {
+	l.lockBooks()
+	if l.talliesLocked(id) != *seen {
+		l.unlockBooks()
+		l.log.must("commit", b.Close)
+		return false
+	}
+	l.unsynced.Add(1)
+	l.log.must("commit", func() error { return l.db.ApplyNoSyncWait(b, pebble.Sync) })
+	l.unlockBooks()
+	l.log.must("commit", func() error { return errors.Join(b.SyncWait(), b.Close()) })
+	l.unsynced.Add(-1)
+	return true
 }
 
 func (l *Ledger) commitAccount(b *pebble.Batch, err error) {
@@ -191,33 +228,53 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(Account) error) (err e
 
 // report returns an account at one moment, once everything it shows is durable.
 func (l *Ledger) report(id AccountID) (a Account, err error) {
-	if a, err = l.readAccount(id); err != nil {
+	if a, _, err = l.readAccount(id); err != nil {
 		return Account{}, err
 	}
 	l.settle()
 	return a, nil
 }
 
-// readAccount returns an account as of one moment. Reading its tallies one by one
-// could see a later redeem without an earlier return.
-func (l *Ledger) readAccount(id AccountID) (_ Account, err error) {
-	var sum tally
-	var have [maxShards]bool
+// tallies are an account's tallies that are in memory.
+type tallies struct {
+	sum  tally
+	have [maxShards]bool // of these shards
+}
+
+func (l *Ledger) lockBooks() {
 	for _, s := range l.shards {
 		s.books.mu.Lock()
 	}
-	for _, s := range l.shards {
-		if r := s.books.rows[id]; r != nil {
-			sum.add(r.tally)
-			have[s.index] = true
-		}
-	}
-	snaps := l.snapshots()
+}
+
+func (l *Ledger) unlockBooks() {
 	for _, s := range l.shards {
 		s.books.mu.Unlock()
 	}
+}
+
+// talliesLocked expects the locks of all books.
+func (l *Ledger) talliesLocked(id AccountID) (t tallies) {
+	for _, s := range l.shards {
+		if r := s.books.rows[id]; r != nil {
+			t.sum.add(r.tally)
+			t.have[s.index] = true
+		}
+	}
+	return t
+}
+
+// readAccount returns an account as of one moment, and which of its tallies were in
+// memory then. Reading them one by one could see a later redeem without an earlier
+// return.
+func (l *Ledger) readAccount(id AccountID) (a Account, seen tallies, err error) {
+	l.lockBooks()
+	seen = l.talliesLocked(id)
+	snaps := l.snapshots()
+	l.unlockBooks()
 	defer func() { err = errors.Join(err, closeSnapshots(snaps)) }()
-	return l.assemble(id, snaps, sum, &have)
+	a, err = l.assemble(id, snaps, seen.sum, &seen.have)
+	return a, seen, err
 }
 
 // assemble puts an account together from snapshots of one moment, and the sum of the

@@ -44,8 +44,8 @@ type Refund struct {
 // Ledger is an open ledger. All methods are safe for concurrent use.
 //
 // Lock order: an account's or pin's lock, then pauseMu, then windows.mu; of a kind only
-// the shards' books are held together, in order of the shards. No lock but the first
-// three is held during disk I/O.
+// the shards' books are held together, in order of the shards. Only the first three are
+// held while a disk is waited for.
 type Ledger struct {
 	o      Options
 	stores []*store

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"ecoin/core"
 )
 
@@ -126,30 +128,38 @@ func (l *Ledger) debit(p *pendingWithdrawal) (release func(), err error) {
 		l.events.lowDisk.Add(1)
 		return nil, ErrLowDisk
 	}
-	a, err := l.readAccount(p.account)
+	enough := func(a Account) error {
+		if a.Balance() < int64(p.count) {
+			return ErrInsufficient
+		}
+		return nil
+	}
+	// Before the salt, which takes longer to look at, and again when it counts.
+	a, _, err := l.readAccount(p.account)
+	if err == nil {
+		err = enough(a)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if a.Balance() < int64(p.count) {
-		return nil, ErrInsufficient
 	}
 	if !l.takeSalt(p.salt) {
 		return nil, errSaltUsed
 	}
-	release = func() { l.releaseSalt(p.salt) }
-	if err := l.checkUnused(p); err != nil {
-		release()
+	if err = l.checkUnused(p); err == nil {
+		err = l.changeFunds(p.account, func(a Account, b *pebble.Batch) error {
+			if err := enough(a); err != nil {
+				return err
+			}
+			return errors.Join(
+				b.Set(fundsKey(p.account), funds{a.Granted, a.Issued + int64(p.count)}.append(nil), nil),
+				b.Set(appendPendingKey(nil, &p.account, &p.id), p.append(nil), nil))
+		})
+	}
+	if err != nil {
+		l.releaseSalt(p.salt)
 		return nil, err
 	}
-	b := l.db.NewBatch()
-	err = errors.Join(
-		b.Set(fundsKey(p.account), funds{a.Granted, a.Issued + int64(p.count)}.append(nil), nil),
-		b.Set(appendPendingKey(nil, &p.account, &p.id), p.append(nil), nil))
-	if err != nil {
-		l.log.die(fmt.Errorf("ledger: debit a withdrawal: %w", err))
-	}
-	l.apply(b)
-	return release, nil
+	return func() { l.releaseSalt(p.salt) }, nil
 }
 
 func (l *Ledger) takeSalt(salt core.Salt) bool {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ecoin/core"
@@ -336,4 +337,60 @@ func TestMintMisuse(t *testing.T) {
 		l.unreserve(2)
 	}()
 	_, _ = l.Withdraw(ctx, acc, freshRequest(), freshSalt(), 2)
+}
+
+// TestWithdrawSeesReturn returns coins while a withdrawal is on its way from the balance
+// that it was to be paid from. Who saw the return and not yet the withdrawal must not
+// see the withdrawal succeed with more than there was.
+func TestWithdrawSeesReturn(t *testing.T) {
+	o := testOptions(vfs.NewMem())
+	var late func()
+	o.Mint = func(dst []core.Fingerprint, salt *core.Salt, n int) []core.Fingerprint {
+		if f := late; f != nil {
+			late = nil
+			f()
+		}
+		return testMint(dst, salt, n)
+	}
+	l := open(t, "ledger", o)
+	acc := addAccount(t, l, 10)
+	fps := withdraw(t, l, acc, 10)
+	mustRedeem(t, l, acc, fps, core.Digest{1}, core.StatusOK)
+	giveBack := func() {
+		if out, err := returnAll(l, acc, fps, core.Digest{1}); err != nil || out[0] != core.StatusOK {
+			t.Fatal(out, err)
+		}
+		if a, err := l.Account(ctx, acc); err != nil || a.Balance() != 0 || a.Issued != 10 {
+			t.Fatal(a, err)
+		}
+	}
+	late = giveBack
+	if _, err := l.Withdraw(ctx, acc, freshRequest(), freshSalt(), 1); !errors.Is(err, ErrInsufficient) {
+		t.Errorf("withdrew from nothing: %v", err)
+	}
+	mustAudit(t, l)
+
+	// The same between the last look at the balance and the debit.
+	if _, err := l.Grant(ctx, acc, 30); err != nil {
+		t.Fatal(err)
+	}
+	fps = withdraw(t, l, acc, 30)
+	mustRedeem(t, l, acc, fps, core.Digest{1}, core.StatusOK)
+	looks := 0
+	err := l.changeFunds(acc, func(a Account, b *pebble.Batch) error {
+		if looks++; looks == 1 {
+			fps = fps[:20]
+			if out, err := returnAll(l, acc, fps, core.Digest{1}); err != nil || out[0] != core.StatusOK {
+				t.Fatal(out, err)
+			}
+		}
+		if want := []int64{30, 10}[looks-1]; a.Balance() != want {
+			t.Errorf("look %d: balance %d, want %d", looks, a.Balance(), want)
+		}
+		return b.Set(fundsKey(acc), funds{a.Granted - 10, a.Issued}.append(nil), nil)
+	})
+	if a, e := l.Account(ctx, acc); err != nil || e != nil || looks != 2 || a.Balance() != 0 {
+		t.Errorf("after %d looks: %v, %v, %v", looks, a, err, e)
+	}
+	closeLedger(t, l)
 }
