@@ -109,6 +109,7 @@ func (a *auditor) run() {
 	a.scanCoins()
 	a.scanAccounts()
 	a.scanWithdrawals()
+	a.scanKept()
 	a.scanRest()
 	if a.ctx.Err() == nil && !a.partial {
 		a.compare()
@@ -286,6 +287,25 @@ func (a *auditor) scanWithdrawals() {
 			a.problem("a withdrawal under way is among those that ended")
 		}
 	})
+}
+
+// scanKept compares what was dropped with what there is.
+func (a *auditor) scanKept() {
+	for _, db := range a.view.snaps {
+		a.eachOn(db, kindKept, "kept windows", func(key, value []byte) {
+			kept, err := decodeKept(value)
+			if err != nil || len(key) != len(keptKey(0)) {
+				a.problem("kept windows cannot be read: %v", err)
+				return
+			}
+			list, err := listWindows(db, key[1])
+			if err != nil {
+				a.broken("windows: %v", err)
+			} else if len(list) > 0 && list[0] < kept {
+				a.problem("records of kind %q are in a window that was dropped", key[1])
+			}
+		})
+	}
 }
 
 // windows returns the windows of spent coins on any disk, oldest first.

@@ -28,6 +28,11 @@ func (s *store) replay(limit int) (logEnd, error) {
 		}
 		r.have[i] = uint64(c.commits)
 	}
+	kept, _, err := get(s.db, keptKey(kindSpent), decodeKept)
+	if err != nil {
+		return logEnd{}, err
+	}
+	r.kept = appendWindowKey(nil, kindSpent, kept)
 	end, err := readLog(s.fs, s.redoDir(), r.add)
 	if err == nil {
 		err = r.ingest()
@@ -45,6 +50,7 @@ func (s *store) replay(limit int) (logEnd, error) {
 type replay struct {
 	t       tables
 	limit   int               // of rows
+	kept    []byte            // spent coins before this key are in windows that were dropped
 	have    [maxShards]uint64 // the last batch of each shard that was met or that Pebble has
 	applied int               // batches
 	rows    []loggedRow       // in the order of the log
@@ -70,6 +76,9 @@ func (r *replay) add(shard uint8, commit uint64, batch []byte) error {
 		kind, key, value, ok, err := rows.Next()
 		if !ok || len(key) == 0 {
 			return errors.Join(badRecord("log", fmt.Sprintf("batch %d of shard %d", commit, shard)), err)
+		}
+		if key[0] == kindSpent && bytes.Compare(key, r.kept) < 0 {
+			continue
 		}
 		r.rows = append(r.rows, loggedRow{keyLead(key), uint32(len(r.rows)), kind, key, value})
 	}

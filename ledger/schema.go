@@ -24,6 +24,7 @@ import (
 //	p | pin 32                             account 16                                               account of a pin
 //	r | fingerprint 16                     redeemer 16 | digest 16 | unix ms 8                      returned coin
 //	s | window 4 | fingerprint 16          state 1 | account 16 | unix ms 8 [| redeemer 16 | digest 16]   spent coin
+//	w | kind 1                             window 4                                                 first window of that kind that was not dropped
 //	x | account 16 | request 16            state 1 | count 4 | salt 32                              withdrawal under way
 //
 // A fingerprint is at any time under at most one of l, r, s. Its shard is given by
@@ -41,11 +42,12 @@ const (
 	kindPin      = 'p'
 	kindReturned = 'r'
 	kindSpent    = 's'
+	kindKept     = 'w'
 	kindPending  = 'x'
 )
 
 // kinds lists every kind byte there is, in order.
-const kinds = "abcdglmprsx"
+const kinds = "abcdglmprswx"
 
 // formatVersion is written into new stores. A store with a higher number was
 // written by a newer program and is refused.
@@ -92,6 +94,7 @@ func appendEndedKey(dst []byte, window uint32, acc *AccountID, id *RequestID) []
 	return append(append(dst, acc[:]...), id[:]...)
 }
 
+func keptKey(kind byte) []byte       { return []byte{kindKept, kind} }
 func accountKey(id AccountID) []byte { return append([]byte{kindAccount}, id[:]...) }
 func fundsKey(id AccountID) []byte   { return append([]byte{kindFunds}, id[:]...) }
 func pinKey(pin Pin) []byte          { return append([]byte{kindPin}, pin[:]...) }
@@ -344,6 +347,14 @@ func decodeCounters(b []byte) (c counters, err error) {
 		}
 	}
 	return c, nil
+}
+
+// decodeKept reads the first window that was not dropped.
+func decodeKept(b []byte) (uint32, error) {
+	if len(b) != 4 {
+		return 0, badRecord("kept windows", "wrong length")
+	}
+	return binary.BigEndian.Uint32(b), nil
 }
 
 // withdrawal is what repeats of a withdrawal, and a restart, need to know.

@@ -51,6 +51,13 @@ var codecs = []struct {
 		c, err := decodeCounters(b)
 		return c.append(nil), err
 	}, []string{"0000000000000005" + "0000000000000004" + "0000000000000003" + "0000000000000002" + "0000000000000001" + "0000000000000009"}},
+	{"kept", func(b []byte) ([]byte, error) {
+		w, err := decodeKept(b)
+		if err != nil {
+			return nil, err
+		}
+		return appendWindowKey(nil, kindSpent, w)[1:], nil
+	}, []string{"65535455"}},
 	{"withdrawal", func(b []byte) ([]byte, error) {
 		w, err := decodeWithdrawal(b)
 		return w.append(nil), err
@@ -130,8 +137,8 @@ func FuzzRecords(f *testing.F) {
 			seeds++
 		}
 	}
-	if seeds != 15 {
-		f.Fatalf("%d seeds, want 15", seeds)
+	if seeds != 16 {
+		f.Fatalf("%d seeds, want 16", seeds)
 	}
 	f.Fuzz(func(t *testing.T, which byte, b []byte) {
 		c := codecs[int(which)%len(codecs)]
@@ -183,6 +190,7 @@ func TestKeyOrder(t *testing.T) {
 		pinKey(Pin{}), pinKey(Pin{1}),
 		appendReturnedKey(nil, &x), appendReturnedKey(nil, &y),
 		appendWindowKey(nil, kindSpent, 7), appendSpentKey(nil, 7, &y), appendSpentKey(nil, 300, &x), appendSpentKey(nil, 300, &y),
+		keptKey(kindEnded), keptKey(kindSpent),
 		appendPendingKey(nil, &a, &r2), appendPendingKey(nil, &b, &r1),
 	}
 	if !slices.IsSortedFunc(keys, bytes.Compare) {

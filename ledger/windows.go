@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -118,7 +119,10 @@ func (w *windows) begin(second int64) {
 	}
 	from, to := appendWindowKey(nil, w.kind, 0), appendWindowKey(nil, w.kind, kept[drop])
 	for _, db := range w.dbs {
-		w.log.must("drop old windows", func() error { return db.DeleteRange(from, to, pebble.Sync) })
+		w.log.must("drop old windows", func() error {
+			b := db.NewBatch()
+			return errors.Join(b.DeleteRange(from, to, nil), b.Set(keptKey(w.kind), to[1:], nil), b.Commit(pebble.Sync), b.Close())
+		})
 	}
 	w.log.logger.Debug("ledger: dropped old windows", "kind", string(w.kind), "windows", drop)
 }

@@ -116,3 +116,30 @@ func TestWindowsSteady(t *testing.T) {
 		w.release()
 	}
 }
+
+// TestDroppedStaysDropped loses power when a window was dropped that the log still has
+// records of: they do not come back.
+func TestDroppedStaysDropped(t *testing.T) {
+	t.Parallel()
+	mem := newCrashFS()
+	o := testOptions(mem)
+	now := time.Unix(1_900_000_000, 0)
+	o.Now = func() time.Time { return now }
+	o.Shards, o.IndexBytes, o.SpentWindow = 1, 1<<20, 10*time.Second
+	l := open(t, "ledger", o)
+	acc := addAccount(t, l, 100)
+	fps := withdraw(t, l, acc, 30)
+	for i := range 3 { // one window each
+		now = now.Add(10 * time.Second)
+		mustRedeem(t, l, acc, fps[10*i:10*i+10], core.Digest{1}, core.StatusOK)
+	}
+	mustRedeem(t, l, acc, fps[:10], core.Digest{1}, core.StatusNotLive)
+	o.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+	l = open(t, "ledger", o)
+	mustRedeem(t, l, acc, fps[:10], core.Digest{1}, core.StatusNotLive)
+	mustRedeem(t, l, acc, fps[20:], core.Digest{1}, core.StatusRedeemedBefore)
+	if a := mustAudit(t, l); a.Redeemed != 30 || a.Live != 0 {
+		t.Error(a)
+	}
+	closeLedger(t, l)
+}
