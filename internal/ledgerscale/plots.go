@@ -26,7 +26,7 @@ type curve struct {
 func (r *report) plots(dir string) error {
 	var rate, cpu, latency, bytes []curve
 	for _, path := range []string{"index", "plain"} {
-		rate = append(rate, curve{path, "", func(m *result) float64 { return m.CoinsPerS / 1000 }, 0})
+		rate = append(rate, curve{path, "", func(m *result) float64 { return m.CoinsPerS }, 0})
 		cpu = append(cpu,
 			curve{path, "until the last answer", func(m *result) float64 { return m.CPUUs }, 0},
 			curve{path, "with compaction", func(m *result) float64 { return m.CPUDrainedUs }, 1})
@@ -44,7 +44,7 @@ func (r *report) plots(dir string) error {
 		log            bool
 		curves         []curve
 	}{
-		{"ledger-rate.svg", "Redeems", "1000 coins/s", false, rate},
+		{"ledger-rate.svg", "Redeems", "coins/s", false, rate},
 		{"ledger-cpu.svg", "CPU time of a redeemed coin", "us", false, cpu},
 		{"ledger-latency.svg", "Latency of a call", "ms", true, latency},
 		{"ledger-bytes.svg", "Bytes of a live coin", "bytes", false, bytes},
