@@ -140,8 +140,8 @@ func TestRestore(t *testing.T) {
 // TestDamagedBackup: no damage passes verify, and nothing damaged is restored.
 func TestDamagedBackup(t *testing.T) {
 	b := newBank(t)
-	c := b.newClient("cam", "collector", 1000)
-	if _, err := c.Withdraw(context.Background(), [16]byte{1}, 400); err != nil {
+	c := b.newClient("cam", "collector", 5000)
+	if _, err := c.Withdraw(context.Background(), [16]byte{1}, 3000); err != nil {
 		t.Fatal(err)
 	}
 	b.terminate()
@@ -158,7 +158,7 @@ func TestDamagedBackup(t *testing.T) {
 	}
 	table := ""
 	for _, f := range m.Files {
-		if strings.HasSuffix(f.Name, ".sst") && f.Size > 4000 {
+		if strings.HasSuffix(f.Name, ".sst") && f.Size > 20_000 {
 			table = f.Name
 		}
 	}
@@ -171,7 +171,7 @@ func TestDamagedBackup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		content[len(content)/2] ^= 1 // in the second block, among live coins
+		content[len(content)/2] ^= 1 // behind the first block, among live coins
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
