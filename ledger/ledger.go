@@ -59,6 +59,8 @@ type Ledger struct {
 	pauseMu  sync.Mutex     // one pause at a time
 	budget   budget         // of the indexes
 
+	checkpointMu sync.Mutex // one checkpoint at a time; taken before any other lock
+
 	spent     *windows // of spent coins
 	ended     *windows // of withdrawals that ended
 	accounts  keyLock[AccountID]
@@ -121,7 +123,11 @@ func openLedger(dir string, o Options) (*Ledger, meta, error) {
 func (l *Ledger) openStores(dir string) (m meta, ends []logEnd, err error) {
 	cache := pebble.NewCache(l.o.CacheBytes)
 	defer cache.Unref()
-	for _, d := range append([]string{dir}, l.o.Disks...) {
+	dirs := append([]string{dir}, l.o.Disks...)
+	for _, d := range dirs {
+		if err := checkFolder(l.o.FS, l.stores, d, len(dirs)); err != nil {
+			return meta{}, nil, err
+		}
 		s, end, err := openStore(d, l.o, cache, l.log)
 		if err != nil {
 			return meta{}, nil, err
@@ -140,7 +146,7 @@ func (l *Ledger) openStores(dir string) (m meta, ends []logEnd, err error) {
 		}
 	}
 	l.db = l.stores[0].db
-	return m, ends, nil
+	return m, ends, l.removeCheckpoints() // of a process that was killed
 }
 
 func (l *Ledger) closeStores() (err error) {
@@ -290,36 +296,6 @@ func (l *Ledger) Close() error {
 		err = errors.Join(err, l.closeStores())
 	})
 	return err
-}
-
-// Checkpoint writes a copy of the ledger as it is now into dir, which must not exist;
-// the ledger works on meanwhile. Everything that was answered before is in it, and
-// Open opens it. The copies of further disks are in dir/disk1 and so on. On the same
-// file system it takes milliseconds and shares its files with the ledger (hard links),
-// so it must be copied elsewhere to be a backup, and it keeps occupying space until it
-// is removed.
-func (l *Ledger) Checkpoint(dir string) error {
-	if err := l.gate.enter(); err != nil {
-		return err
-	}
-	defer l.gate.leave()
-	defer l.log.dieOnPanic("checkpoint")
-	err := l.pause(func() error {
-		for i, s := range l.stores {
-			to := dir
-			if i > 0 {
-				to = l.o.FS.PathJoin(dir, fmt.Sprintf("disk%d", i))
-			}
-			if err := s.db.Checkpoint(to, pebble.WithFlushedWAL()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("ledger: checkpoint into %s: %w", dir, err)
-	}
-	return nil
 }
 
 // enter registers a call, unless the ledger is closed or ctx has ended. The caller

@@ -136,13 +136,11 @@ func describe(stores []*store, o Options) (meta, error) {
 	case m.mint != mint && !o.keyless:
 		return meta{}, errors.New("the ledger was created with other keys: restore the issue key and the fingerprint key that belong to it; with these, none of its coins can be found")
 	case m.disks != len(stores):
-		return meta{}, fmt.Errorf("the ledger was created on %d disks, not %d; give their folders in the same order", m.disks, len(stores))
+		return meta{}, wrongDisks(m, len(stores), stores[0].dir)
 	}
 	for i, s := range stores {
-		want := m
-		want.disk = i
-		if s.meta != want {
-			return meta{}, fmt.Errorf("%s is not disk %d of the ledger in %s", s.dir, i, stores[0].dir)
+		if err := s.belongs(m, i, stores[0].dir); err != nil {
+			return meta{}, err
 		}
 	}
 	return m, nil
@@ -161,12 +159,12 @@ func create(stores []*store, shards int, mint core.Fingerprint) (meta, error) {
 	if _, err := rand.Read(m.id[:]); err != nil {
 		return meta{}, err
 	}
-	for i, s := range slices.Backward(stores) {
-		if empty, err := s.empty(); err != nil {
+	for i, s := range stores {
+		if err := s.blank(m, i, stores[0].dir); err != nil {
 			return meta{}, err
-		} else if !empty {
-			return meta{}, fmt.Errorf("%s holds a Pebble store that is not a ledger; choose another folder", s.dir)
 		}
+	}
+	for i, s := range slices.Backward(stores) {
 		m.disk = i
 		if err := s.db.Set(metaKey(), m.append(nil), pebble.Sync); err != nil {
 			return meta{}, err

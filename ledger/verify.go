@@ -24,13 +24,12 @@ type VerifyOptions struct {
 	// of withdrawals under way are live.
 	Mint func(dst []core.Fingerprint, salt *core.Salt, n int) []core.Fingerprint
 
-	// Disks are as in Options.
+	// Disks are as in Options. Without any, those of a checkpoint are its own.
 	Disks []string
 
 	// Scratch is a folder for the copy to work on, which must not exist and is removed
-	// in the end; "" means the ledger's name with ".verify" behind it. On the ledger's
-	// file system it takes little space, because tables are linked. Copies of further
-	// disks are in it.
+	// in the end. "" means the name of each disk's folder with ".verify" behind it: on
+	// the same file system it takes little space, because tables are linked.
 	Scratch string
 
 	// Progress is called as each step goes on, with the bytes that it has read and
@@ -54,11 +53,12 @@ type Verification struct {
 type Description struct {
 	Format int    // of the store
 	Shards int    // parts that commit independently
+	Disks  int    // folders
 	Keys   string // of the bank's keys, which it does not reveal; hexadecimal
 }
 
 func (m meta) describe() Description {
-	return Description{Format: int(m.format), Shards: m.shards, Keys: hex.EncodeToString(m.mint[:])}
+	return Description{Format: int(m.format), Shards: m.shards, Disks: m.disks, Keys: hex.EncodeToString(m.mint[:])}
 }
 
 // Verify reads everything of a ledger that nobody works with, a checkpoint for example,
@@ -72,18 +72,26 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (v Verification, e
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	if o.Scratch == "" {
-		o.Scratch = dir + ".verify"
+	dirs := append([]string{dir}, o.Disks...)
+	if len(o.Disks) == 0 {
+		dirs = append(dirs, parts(o.FS, dir)...)
 	}
-	if desc, err := pebble.Peek(dir, o.FS); err != nil || !desc.Exists {
-		return v, errors.Join(fmt.Errorf("ledger: %s holds no ledger", dir), err)
+	if err := distinctFolders(o.FS, dirs); err != nil {
+		return v, err
 	}
-	if _, err := o.FS.Stat(o.FS.PathJoin(dir, "LOCK")); err == nil { // a checkpoint has none, and gets none
-		lock, err := lockDir(dir, o.FS)
-		if err != nil {
-			return v, err
+	for _, d := range dirs {
+		if desc, err := pebble.Peek(d, o.FS); err != nil || !desc.Exists {
+			return v, errors.Join(fmt.Errorf("ledger: %s holds no ledger", d), err)
 		}
-		defer func() { err = errors.Join(err, lock.Close()) }()
+	}
+	for _, d := range dirs {
+		if _, err := o.FS.Stat(o.FS.PathJoin(d, "LOCK")); err == nil { // a checkpoint has none, and gets none
+			lock, err := lockDir(d, o.FS)
+			if err != nil {
+				return v, err
+			}
+			defer func() { err = errors.Join(err, lock.Close()) }()
+		}
 	}
 	options, err := (Options{
 		Mint: o.Mint, keyless: o.Mint == nil, FS: o.FS, Logger: o.Logger,
@@ -93,27 +101,21 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (v Verification, e
 	if err != nil {
 		return v, err
 	}
-	for _, d := range append([]string{dir}, o.Disks...) {
-		if err := v.checkTables(ctx, d, options, o.Progress); err != nil {
-			return v, err
-		}
-	}
-	if _, err := o.FS.Stat(o.Scratch); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return v, fmt.Errorf("ledger: %s is in the way of the copy to verify: remove it, or name another folder: %w", o.Scratch, errors.Join(err, os.ErrExist))
-	}
-	defer func() { err = errors.Join(err, o.FS.RemoveAll(o.Scratch)) }()
-	if err := makeScratch(ctx, dir, o.Scratch, o); err != nil {
+	if err := v.checkTables(ctx, dirs, options, o.Progress); err != nil {
 		return v, err
 	}
-	for i, d := range o.Disks {
-		to := o.FS.PathJoin(o.Scratch, fmt.Sprintf("disk%d", i+1))
-		if err := makeScratch(ctx, d, to, o); err != nil {
-			return v, err
+	copies, names, err := makeScratch(ctx, dirs, o)
+	defer func() {
+		for _, c := range copies {
+			err = errors.Join(err, o.FS.RemoveAll(c))
 		}
-		options.Disks = append(options.Disks, to)
+	}()
+	if err != nil {
+		return v, err
 	}
+	options.Disks = copies[1:]
 	o.Progress("records", 0, 0)
-	err = v.checkRecords(ctx, o.Scratch, options)
+	err = v.checkRecords(ctx, copies[0], options, names)
 	return v, err
 }
 
@@ -176,26 +178,42 @@ func tablesOf(fs vfs.FS, dir string) (names []string, sizes []int64, total int64
 	return names, sizes, total, nil
 }
 
-func (v *Verification) checkTables(ctx context.Context, dir string, o Options, progress func(string, int64, int64)) error {
-	names, sizes, total, err := tablesOf(o.FS, dir)
-	if err != nil {
-		return err
-	}
+func (v *Verification) checkTables(ctx context.Context, dirs []string, o Options, progress func(string, int64, int64)) error {
 	cache := pebble.NewCache(1 << 20)
 	defer cache.Unref()
 	po := pebbleOptions(o, cache, nil, &storeLog{logger: o.Logger, fatal: o.Fatal})
 	po.EnsureDefaults()
-	for i, name := range names {
+	type table struct {
+		path, name string
+		size       int64
+	}
+	var tables []table
+	var total int64
+	for i, d := range dirs {
+		names, sizes, bytes, err := tablesOf(o.FS, d)
+		if err != nil {
+			return err
+		}
+		total += bytes
+		for j, name := range names {
+			t := table{o.FS.PathJoin(d, name), name, sizes[j]}
+			if i > 0 { // the disks have files of the same names
+				t.name = strings.TrimPrefix(t.path, dirs[0]+"/")
+			}
+			tables = append(tables, t)
+		}
+	}
+	for _, t := range tables {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		progress("blocks", v.Bytes, total)
-		if err := checkTable(ctx, o.FS, o.FS.PathJoin(dir, name), po.MakeReaderOptions()); err != nil {
+		if err := checkTable(ctx, o.FS, t.path, po.MakeReaderOptions()); err != nil {
 			// A reader alone does not know the number of its file.
-			v.problem("file %s: %s", name, strings.TrimPrefix(err.Error(), "pebble: file 000000: "))
+			v.problem("file %s: %s", t.name, strings.TrimPrefix(err.Error(), "pebble: file 000000: "))
 		}
 		v.Tables++
-		v.Bytes += sizes[i]
+		v.Bytes += t.size
 	}
 	progress("blocks", v.Bytes, total)
 	return nil
@@ -218,10 +236,34 @@ func checkTable(ctx context.Context, fs vfs.FS, path string, o sstable.ReaderOpt
 	return errors.Join(r.ValidateBlockChecksums(), r.Close())
 }
 
-// makeScratch copies dir with its log. Tables never change and are linked, or copied
+// makeScratch copies every disk to work on, and returns the folders of the copies, those
+// to remove after an error, and what replaces their names by those of the originals.
+func makeScratch(ctx context.Context, dirs []string, o VerifyOptions) (copies []string, names *strings.Replacer, err error) {
+	var pairs []string
+	for i, d := range dirs {
+		to := d + ".verify"
+		switch {
+		case o.Scratch != "":
+			to = partDir(o.FS, o.Scratch, i)
+		case len(o.Disks) == 0: // in the first copy, which is beside its folder
+			to = partDir(o.FS, dirs[0]+".verify", i)
+		}
+		if _, err := o.FS.Stat(to); err == nil || !errors.Is(err, os.ErrNotExist) {
+			return copies, nil, fmt.Errorf("ledger: %s is in the way of the copy to verify: remove it, or name another folder: %w", to, errors.Join(err, os.ErrExist))
+		}
+		copies = append(copies, to)
+		pairs = append([]string{to, d}, pairs...) // a later one may be in the first
+		if err := copyStore(ctx, d, to, o); err != nil {
+			return copies, nil, err
+		}
+	}
+	return copies, strings.NewReplacer(pairs...), nil
+}
+
+// copyStore copies dir with its log. Tables never change and are linked, or copied
 // where that fails; everything else is copied, because opening the copy may write into
 // it.
-func makeScratch(ctx context.Context, dir, to string, o VerifyOptions) error {
+func copyStore(ctx context.Context, dir, to string, o VerifyOptions) error {
 	if err := o.FS.MkdirAll(to, 0o700); err != nil {
 		return fmt.Errorf("ledger: make a copy to verify: %w", err)
 	}
@@ -237,7 +279,7 @@ func makeScratch(ctx context.Context, dir, to string, o VerifyOptions) error {
 		from := o.FS.PathJoin(dir, name)
 		if info, err := o.FS.Stat(from); err == nil && info.IsDir() {
 			if name == redoName {
-				if err := makeScratch(ctx, from, o.FS.PathJoin(to, name), o); err != nil {
+				if err := copyStore(ctx, from, o.FS.PathJoin(to, name), o); err != nil {
 					return err
 				}
 			}
@@ -258,17 +300,17 @@ func makeScratch(ctx context.Context, dir, to string, o VerifyOptions) error {
 }
 
 // checkRecords opens the copy in dir and reads every record.
-func (v *Verification) checkRecords(ctx context.Context, dir string, o Options) (err error) {
+func (v *Verification) checkRecords(ctx context.Context, dir string, o Options, names *strings.Replacer) (err error) {
 	l, m, err := openLedger(dir, o)
 	if err != nil {
-		v.problem("%v", err)
+		v.problem("%s", names.Replace(err.Error()))
 		return nil
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	v.Description = m.describe()
 	for _, s := range l.stores {
 		if err := s.db.CheckLevels(nil); err != nil {
-			v.problem("order of the records: %v", err)
+			v.problem("order of the records: %s", names.Replace(err.Error()))
 		}
 	}
 	if v.Audit, err = l.Audit(ctx); err != nil {

@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// checkpointName is the folder in a store in which its checkpoint begins. There tables
+// can be linked, whatever disk the checkpoint is for.
+const checkpointName = "checkpoint"
+
+// Checkpoint writes a copy of the ledger as it is now into dir, which must not exist;
+// the ledger works on meanwhile. Everything that was answered before is in it, and
+// Open opens it. The copies of further disks are in dir/disk1 and so on. On the same
+// file system it takes milliseconds and shares its files with the ledger (hard links),
+// so it must be copied elsewhere to be a backup, and it keeps occupying space until it
+// is removed. What is on another file system than dir is copied, and Close breaks that
+// off with ErrClosed.
+func (l *Ledger) Checkpoint(dir string) error {
+	if err := l.gate.enter(); err != nil {
+		return err
+	}
+	defer l.gate.leave()
+	defer l.log.dieOnPanic("checkpoint")
+	l.checkpointMu.Lock()
+	defer l.checkpointMu.Unlock()
+	if err := l.checkpoint(dir); err != nil {
+		return fmt.Errorf("ledger: checkpoint into %s: %w", dir, err)
+	}
+	return nil
+}
+
+func (l *Ledger) checkpoint(dir string) (err error) {
+	fs := l.o.FS // a full disk that dir is on must not cost the ledger its ballast
+	if _, err := fs.Stat(dir); err == nil {
+		return os.ErrExist
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, fs.RemoveAll(dir))
+		}
+		err = errors.Join(err, l.removeCheckpoints())
+	}()
+	err = l.pause(func() error {
+		for _, s := range l.stores {
+			if err := s.db.Checkpoint(s.checkpointDir(), pebble.WithFlushedWAL()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = makeDir(fs, fs.PathDir(dir))
+	}
+	for i, s := range l.stores {
+		if err == nil {
+			err = l.moveOut(s.checkpointDir(), partDir(fs, dir, i))
+		}
+	}
+	return err
+}
+
+func (s *store) checkpointDir() string { return s.fs.PathJoin(s.dir, checkpointName) }
+
+// removeCheckpoints removes what is left of checkpoints in the stores.
+func (l *Ledger) removeCheckpoints() (err error) {
+	for _, s := range l.stores {
+		err = errors.Join(err, l.o.FS.RemoveAll(s.checkpointDir()))
+	}
+	return err
+}
+
+// moveOut gives a folder without folders another name, durably, on whatever disk.
+func (l *Ledger) moveOut(from, to string) error {
+	fs := l.o.FS
+	err := fs.Rename(from, to)
+	if errors.Is(err, syscall.EXDEV) {
+		err = l.copyOut(from, to)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(fs, fs.PathDir(to))
+}
+
+func (l *Ledger) copyOut(from, to string) error {
+	fs := l.o.FS
+	names, err := fs.List(from)
+	if err == nil {
+		err = fs.MkdirAll(to, 0o700)
+	}
+	for _, name := range names {
+		if l.gate.isClosing() {
+			err = errors.Join(err, ErrClosed)
+		}
+		if err == nil {
+			err = vfs.Copy(fs, fs.PathJoin(from, name), fs.PathJoin(to, name))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(fs, to)
+}
+
+// syncFolder makes the entries of a folder durable.
+func syncFolder(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
