@@ -16,8 +16,9 @@ import (
 
 type ledgerBackupCmd struct {
 	socketFlags
-	To   string `arg:"" help:"Folder for the copy; must not exist. On the ledger's file system it costs no space at first."`
-	Copy bool   `help:"Make a copy of its own, for another disk: with every byte synced and a manifest (backup.json) by which restore and verify prove it."`
+	To   string   `arg:"" help:"Folder for the copy; must not exist. On the ledger's file system it costs no space at first."`
+	Copy bool     `help:"Make a copy of its own, for another disk: with every byte synced and a manifest (backup.json) by which restore and verify prove it."`
+	Disk []string `help:"As for the bank, where none is running." placeholder:"DIR" sep:"none"`
 }
 
 func (c *ledgerBackupCmd) Run(ctx context.Context, log *slog.Logger, std streams) error {
@@ -53,7 +54,7 @@ func (c *ledgerBackupCmd) checkpoint(ctx context.Context, log *slog.Logger, to s
 	case running:
 		return c.admin().Checkpoint(ctx, to)
 	}
-	l, _, err := openOffline(c.Dir, nil, log)
+	l, _, err := openOffline(c.Dir, c.Disk, log)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (c *ledgerBackupCmd) copy(ctx context.Context, log *slog.Logger, to string,
 		return m, err
 	}
 	partial := to + ".partial"
-	files, err := copyFolder(ctx, p, "copying", from, partial)
+	files, err := copyFolder(ctx, p, "copying", from, []string{partial})
 	if errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%w: remove what a backup that was broken off has left", err)
 	}
@@ -100,7 +101,7 @@ func (c *ledgerBackupCmd) copy(ctx context.Context, log *slog.Logger, to string,
 }
 
 // copyFolder is backup.Copy with progress.
-func copyFolder(ctx context.Context, p progress, step, from, to string) ([]backup.File, error) {
+func copyFolder(ctx context.Context, p progress, step, from string, to []string) ([]backup.File, error) {
 	total, err := backup.Size(from)
 	if err != nil {
 		return nil, err

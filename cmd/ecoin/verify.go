@@ -18,10 +18,11 @@ import (
 )
 
 type ledgerVerifyCmd struct {
-	Folder  string  `arg:"" optional:"" help:"Ledger or backup. Default: the ledger in --dir."`
-	Dir     bankDir `help:"Folder of the bank, whose keys must belong to the ledger; without keys in it they are not checked." default:"${dir}"`
-	Scratch string  `help:"Folder for a copy to work on; must not exist, and is removed. Default: FOLDER.verify, where tables cost no space." placeholder:"FOLDER"`
-	JSON    bool    `name:"json" help:"Print JSON."`
+	Folder  string   `arg:"" optional:"" help:"Ledger or backup. Default: the ledger in --dir."`
+	Dir     bankDir  `help:"Folder of the bank, whose keys must belong to the ledger; without keys in it they are not checked." default:"${dir}"`
+	Disk    []string `help:"As for the bank, for a ledger on several disks. A backup of one has all of them in it." placeholder:"DIR" sep:"none"`
+	Scratch string   `help:"Folder for a copy to work on; must not exist, and is removed. Default: FOLDER.verify, where tables cost no space." placeholder:"FOLDER"`
+	JSON    bool     `name:"json" help:"Print JSON."`
 }
 
 // verification is what verify and restore found.
@@ -65,7 +66,7 @@ func (c *ledgerVerifyCmd) Run(ctx context.Context, log *slog.Logger, std streams
 	if err := v.checkManifest(ctx, folder, p); err != nil {
 		return err
 	}
-	if err := v.checkLedger(ctx, log, folder, c.Scratch, keys, p); err != nil {
+	if err := v.checkLedger(ctx, log, folder, c.Disk, c.Scratch, keys, p); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -112,8 +113,8 @@ func (v *verification) checkManifest(ctx context.Context, folder string, p progr
 }
 
 // checkLedger reads everything and sums up.
-func (v *verification) checkLedger(ctx context.Context, log *slog.Logger, folder, scratch string, keys *bankkeys.Keys, p progress) error {
-	o := ledger.VerifyOptions{Scratch: scratch, Logger: log}
+func (v *verification) checkLedger(ctx context.Context, log *slog.Logger, folder string, disks []string, scratch string, keys *bankkeys.Keys, p progress) error {
+	o := ledger.VerifyOptions{Disks: disks, Scratch: scratch, Logger: log}
 	if v.Keys = keys != nil; v.Keys {
 		o.Mint = keys.Mint.AppendFingerprints
 	}

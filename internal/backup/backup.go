@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Manifest struct {
 type Ledger struct {
 	Format int    `json:"format"`
 	Shards int    `json:"shards"`
+	Disks  int    `json:"disks"` // the first is the folder itself, the others are in disk1, disk2 and so on
 	Keys   string `json:"keys"` // fingerprint of the bank's keys, which it does not reveal
 }
 
@@ -58,21 +60,33 @@ func Size(dir string) (total int64, err error) {
 	return total, err
 }
 
-// Copy copies the files of from into the new folder to, mode 0700, with everything on
-// disk when it returns nil, and returns what it read. After an error it leaves nothing.
-// progress is called with the bytes of each step. ctx can break it off.
-func Copy(ctx context.Context, from, to string, progress func(bytes int64)) (files []File, err error) {
-	if err := os.Mkdir(to, 0o700); err != nil {
-		return nil, err
+// Copy copies the files of from into the new folder to[0], and what is in its folder
+// disk1 into the new folder to[1], if there is one, and so on; all mode 0700, with
+// everything on disk when it returns nil. It returns what it read. After an error it
+// leaves nothing. progress is called with the bytes of each step. ctx can break it off.
+func Copy(ctx context.Context, from string, to []string, progress func(bytes int64)) (files []File, err error) {
+	folders := make(map[string]bool)
+	for i, d := range to {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			for _, made := range to[:i] {
+				err = errors.Join(err, os.Remove(made))
+			}
+			return nil, err
+		}
 	}
 	defer func() {
 		if err != nil {
-			files, err = nil, errors.Join(err, os.RemoveAll(to))
+			files = nil
+			for _, d := range to {
+				err = errors.Join(err, os.RemoveAll(d))
+			}
 		}
 	}()
-	folders := map[string]bool{to: true}
+	for _, d := range to {
+		folders[d] = true
+	}
 	err = walk(from, func(name string, _ fs.FileInfo) error {
-		target := filepath.Join(to, filepath.FromSlash(name))
+		target := place(name, to)
 		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 			return err
 		}
@@ -98,7 +112,31 @@ func Copy(ctx context.Context, from, to string, progress func(bytes int64)) (fil
 			return nil, err
 		}
 	}
-	return files, Sync(filepath.Dir(to))
+	for _, d := range to {
+		if err := Sync(filepath.Dir(d)); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// Disks returns how many disks a backup in dir is of.
+func Disks(dir string) int {
+	for n := 1; ; n++ {
+		if info, err := os.Stat(filepath.Join(dir, fmt.Sprintf("disk%d", n))); err != nil || !info.IsDir() {
+			return n
+		}
+	}
+}
+
+// place returns where Copy puts a file.
+func place(name string, to []string) string {
+	for i := 1; i < len(to); i++ {
+		if rest, ok := strings.CutPrefix(name, fmt.Sprintf("disk%d/", i)); ok {
+			return filepath.Join(to[i], filepath.FromSlash(rest))
+		}
+	}
+	return filepath.Join(to[0], filepath.FromSlash(name))
 }
 
 // Hash reads the files of dir as Copy does.

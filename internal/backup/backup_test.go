@@ -34,7 +34,7 @@ func TestCopy(t *testing.T) {
 		put(t, from, name, content)
 	}
 	var bytes int64
-	files, err := Copy(ctx, from, to, func(n int64) { bytes += n })
+	files, err := Copy(ctx, from, []string{to}, func(n int64) { bytes += n })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +52,11 @@ func TestCopy(t *testing.T) {
 	if files[0].Size != 3 || files[0].SHA256 != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
 		t.Errorf("described as %+v", files[0])
 	}
-	if err := Write(to, Manifest{Time: time.Unix(1_800_000_000, 0).UTC(), Ledger: Ledger{1, 16, "ab"}, Files: files}); err != nil {
+	if err := Write(to, Manifest{Time: time.Unix(1_800_000_000, 0).UTC(), Ledger: Ledger{1, 16, 1, "ab"}, Files: files}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := Read(to)
-	if err != nil || m.Format != 1 || m.Ledger != (Ledger{1, 16, "ab"}) || !slices.Equal(m.Files, files) || m.Time.Unix() != 1_800_000_000 {
+	if err != nil || m.Format != 1 || m.Ledger != (Ledger{1, 16, 1, "ab"}) || !slices.Equal(m.Files, files) || m.Time.Unix() != 1_800_000_000 {
 		t.Errorf("read %+v, %v", m, err)
 	}
 	check := func() []string {
@@ -92,7 +92,7 @@ func TestCopyRefuses(t *testing.T) {
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 	put(t, from, "a", "one")
 	put(t, to, "precious", "content")
-	if _, err := Copy(ctx, from, to, nothing); !errors.Is(err, fs.ErrExist) {
+	if _, err := Copy(ctx, from, []string{to}, nothing); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("into a folder that exists: %v", err)
 	}
 	if b, err := os.ReadFile(filepath.Join(to, "precious")); err != nil || string(b) != "content" {
@@ -106,18 +106,18 @@ func TestCopyRefuses(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := Copy(ended, from, filepath.Join(dir, "new"), nothing); !errors.Is(err, context.Canceled) {
+	if _, err := Copy(ended, from, []string{filepath.Join(dir, "new")}, nothing); !errors.Is(err, context.Canceled) {
 		t.Errorf("broken off: %v", err)
 	}
 	gone("a copy that was broken off")
 	if err := os.Symlink("a", filepath.Join(from, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Copy(ctx, from, filepath.Join(dir, "new"), nothing); err == nil || !strings.Contains(err.Error(), "link is neither") {
+	if _, err := Copy(ctx, from, []string{filepath.Join(dir, "new")}, nothing); err == nil || !strings.Contains(err.Error(), "link is neither") {
 		t.Errorf("a link: %v", err)
 	}
 	gone("a copy of a link")
-	if _, err := Copy(ctx, filepath.Join(dir, "nothing"), filepath.Join(dir, "new"), nothing); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Copy(ctx, filepath.Join(dir, "nothing"), []string{filepath.Join(dir, "new")}, nothing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a copy of nothing: %v", err)
 	}
 	gone("a copy of nothing")
@@ -133,5 +133,37 @@ func TestReadRefuses(t *testing.T) {
 		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), ManifestName) {
 			t.Errorf("%q: %v", content, err)
 		}
+	}
+}
+
+// TestCopyDisks copies the disks of a ledger to where they belong.
+func TestCopyDisks(t *testing.T) {
+	dir := t.TempDir()
+	from := filepath.Join(dir, "from")
+	for _, name := range []string{"a", "redo/b", "disk1/c", "disk1/redo/d", "disk2/e", "disk10/f"} {
+		put(t, from, name, name)
+	}
+	to := []string{filepath.Join(dir, "to"), filepath.Join(dir, "one"), filepath.Join(dir, "two")}
+	files, err := Copy(ctx, from, to, nothing)
+	if err != nil || len(files) != 6 || files[1].Name != "disk1/c" {
+		t.Fatal(files, err)
+	}
+	for path, name := range map[string]string{"to/a": "a", "to/redo/b": "redo/b", "one/c": "disk1/c", "one/redo/d": "disk1/redo/d", "two/e": "disk2/e", "to/disk10/f": "disk10/f"} {
+		if b, err := os.ReadFile(filepath.Join(dir, path)); err != nil || string(b) != name {
+			t.Errorf("%s holds %q, %v", path, b, err)
+		}
+	}
+	// One folder in the way: nothing is left of the others, and it stays.
+	for _, d := range to[:2] {
+		if err := os.RemoveAll(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Copy(ctx, from, to, nothing); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != "from" || entries[1].Name() != "two" {
+		t.Errorf("left: %v, %v", entries, err)
 	}
 }
