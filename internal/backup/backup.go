@@ -41,7 +41,7 @@ type Ledger struct {
 	Format int    `json:"format"`
 	Shards int    `json:"shards"`
 	Disks  int    `json:"disks"` // the first is the folder itself, the others are in disk1, disk2 and so on
-	Keys   string `json:"keys"` // fingerprint of the bank's keys, which it does not reveal
+	Keys   string `json:"keys"`  // fingerprint of the bank's keys, which it does not reveal
 }
 
 // File is one file of a copy.
