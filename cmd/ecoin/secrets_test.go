@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -105,6 +106,7 @@ func TestStolenLedgerRevealsNoCoin(t *testing.T) {
 		for what, secret := range secrets {
 			for _, form := range [][]byte{
 				secret[:16], // a part is enough
+				column(secret),
 				[]byte(hex.EncodeToString(secret)[:24]),
 				[]byte(strings.ToUpper(hex.EncodeToString(secret)[:24])),
 				[]byte(base64.StdEncoding.EncodeToString(secret)[:20]),
@@ -116,13 +118,19 @@ func TestStolenLedgerRevealsNoCoin(t *testing.T) {
 			}
 		}
 		fp := bank.Mint.Fingerprint(&coins[len(coins)-1])
-		if bytes.Contains(content, fp[:]) {
+		if bytes.Contains(content, fp[:]) || bytes.Contains(content, column(fp[:])) {
 			known++
 		}
 	}
 	if known == 0 {
 		t.Error("not even the fingerprint of a live coin was found: the search does not work")
 	}
+}
+
+// column returns what a table has of a key that is a byte and then b: bytes 3 to 10 of b
+// as one integer, in the processor's order, see the ledger's key schema.
+func column(b []byte) []byte {
+	return binary.LittleEndian.AppendUint64(nil, binary.BigEndian.Uint64(b[3:]))
 }
 
 // TestRemovedKeyIsCut removes an account while its connection is open.
