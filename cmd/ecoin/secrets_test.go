@@ -128,7 +128,7 @@ func TestStolenLedgerRevealsNoCoin(t *testing.T) {
 }
 
 // column returns what a table has of a key that is a byte and then b: bytes 3 to 10 of b
-// as one integer, in the processor's order, see the ledger's key schema.
+// as a little-endian integer, see the ledger's key schema.
 func column(b []byte) []byte {
 	return binary.LittleEndian.AppendUint64(nil, binary.BigEndian.Uint64(b[3:]))
 }
