@@ -87,7 +87,7 @@ func (l *Ledger) moveOut(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(fs, fs.PathDir(to))
+	return syncDir(fs, fs.PathDir(to))
 }
 
 func (l *Ledger) copyOut(from, to string) error {
@@ -107,14 +107,5 @@ func (l *Ledger) copyOut(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(fs, to)
-}
-
-// syncFolder makes the entries of a folder durable.
-func syncFolder(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(fs, to)
 }
