@@ -74,7 +74,10 @@ func (l *Ledger) removeCheckpoints() (err error) {
 	for _, s := range l.stores {
 		err = errors.Join(err, l.o.FS.RemoveAll(s.checkpointDir()))
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("ledger: remove a checkpoint that was broken off: %w", err)
+	}
+	return nil
 }
 
 // moveOut gives a folder without folders another name, durably, on whatever disk.
