@@ -57,17 +57,28 @@ type Options struct {
 	Keys   *core.Keyring // keys that open headers
 	Mint   *core.Mint    // makes coins and fingerprints; the ledger must use the same
 	URL    string        // where clients reach this bank, announced with its keys
+
+	// MaxCoins bounds the coins of calls under way: above it, and before it for an
+	// account that has more under way than is left free, calls are ErrBusy. At least
+	// 20,000; 0 means 49,152. It should be less than what the ledger lets wait.
+	MaxCoins int
+
+	Rate      int // coins a second that an account may do; 0 means no limit
+	RateBurst int // coins that it may do at once after a rest; 0 means Rate, and at least 10,000
 }
 
-// Bank applies the rules. All methods are safe for concurrent use.
+// Bank applies the rules. All methods are safe for concurrent use, except Close.
 type Bank struct {
 	ledger Ledger
 	mint   *core.Mint
 	url    string
 	keys   atomic.Pointer[core.Keyring]
+	room   *room
+	opener *opener
+	stages stages
 }
 
-// New returns a bank, or an error that names what o lacks.
+// New returns a bank, or an error that names what o lacks. Close ends its workers.
 func New(o Options) (*Bank, error) {
 	switch {
 	case o.Ledger == nil:
@@ -77,13 +88,21 @@ func New(o Options) (*Bank, error) {
 	case o.Keys == nil:
 		return nil, errors.New("bank: no keyring given")
 	}
-	b := &Bank{ledger: o.Ledger, mint: o.Mint, url: o.URL}
+	room, err := newRoom(o)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bank{ledger: o.Ledger, mint: o.Mint, url: o.URL, room: room}
 	b.keys.Store(o.Keys)
+	b.opener = newOpener(b)
 	return b, nil
 }
 
-// SetKeys replaces the keyring. Calls under way finish with the one they began
-// with; a header sealed for a key that is gone no longer opens.
+// Close ends the bank's workers. No call may be under way or follow.
+func (b *Bank) Close() { b.opener.close() }
+
+// SetKeys replaces the keyring. A header that is not opened yet and is sealed for a key
+// that is gone no longer opens.
 func (b *Bank) SetKeys(keys *core.Keyring) {
 	if keys == nil {
 		panic("bank: SetKeys without a keyring")

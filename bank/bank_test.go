@@ -191,36 +191,3 @@ func TestRefusalsChangeNothing(t *testing.T) {
 		t.Error("the coin is gone")
 	}
 }
-
-// TestReleaseWipes looks at a batch's memory after release: no coin, IV or
-// fingerprint may be left for the next user of the pool.
-func TestReleaseWipes(t *testing.T) {
-	w := newWorld(t)
-	coins := w.coins(t, 5)
-	var body []byte
-	for i, c := range coins {
-		body = append(body, record(t, w.key, c, byte(i+1))...)
-	}
-	b := new(batch)
-	if err := b.open(w.ring, w.mint, body); err != nil {
-		t.Fatal(err)
-	}
-	b.withdrawn = append(b.withdrawn, coins...)
-	b.fingerprints = append(b.fingerprints, w.mint.Fingerprint(&coins[0]))
-	secrets, redemptions, withdrawn, fingerprints := b.secrets, b.coins, b.withdrawn, b.fingerprints
-	if secrets[4].Coin != coins[4] {
-		t.Fatal("the batch does not hold the coins it should wipe")
-	}
-	b.release()
-	for i := range coins {
-		if secrets[i] != (core.Secrets{}) || redemptions[i] != (ledger.Redemption{}) || withdrawn[i] != (core.Coin{}) {
-			t.Errorf("coin %d is still in the batch", i)
-		}
-	}
-	if fingerprints[0] != (core.Fingerprint{}) {
-		t.Error("a fingerprint is still in the batch")
-	}
-	if b.scratch != (core.Scratch{}) {
-		t.Error("the scratch is not wiped")
-	}
-}

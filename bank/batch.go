@@ -3,6 +3,8 @@ package bank
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"ecoin/core"
 	"ecoin/internal/wire"
@@ -12,7 +14,6 @@ import (
 // batch is the working memory of one call. It comes from a pool and goes back
 // wiped, so that coins live in it for the time of the call alone.
 type batch struct {
-	scratch core.Scratch
 	records [][]byte       // alias the request's body
 	secrets []core.Secrets // one per record; zero where ok is false
 	ok      []bool         // whether the record opened
@@ -20,18 +21,24 @@ type batch struct {
 	coins  []ledger.Redemption // one per record that opened, in order
 	status []core.Status       // the ledger's answer, one per entry of coins
 
+	// The opener's.
+	queued time.Time
+	next   int           // records that workers have taken
+	behind *batch        // the account's next call
+	left   atomic.Int32  // records not opened yet
+	opened chan struct{} // gets one token when none is left
+
 	withdrawn    []core.Coin
 	fingerprints []core.Fingerprint
 	refunds      []ledger.Refund
 }
 
-var batches = sync.Pool{New: func() any { return new(batch) }}
+var batches = sync.Pool{New: func() any { return &batch{opened: make(chan struct{}, 1)} }}
 
 func newBatch() *batch { return batches.Get().(*batch) }
 
 // release wipes w and puts it back.
 func (w *batch) release() {
-	w.scratch.Wipe()
 	w.records = wipe(w.records) // not secret, but they hold on to the request's memory
 	w.secrets = wipe(w.secrets)
 	w.coins = wipe(w.coins)
@@ -46,11 +53,8 @@ func wipe[T any](s []T) []T {
 	return s[:0]
 }
 
-// open splits body into records and opens them all in one call. Afterwards coins
-// holds the fingerprint and digest of every record that opened, and status is as
-// long and says "temporary failure", so that an outcome a ledger forgot to set can
-// never be taken for success.
-func (w *batch) open(keys *core.Keyring, mint *core.Mint, body []byte) error {
+// parse splits body into records, with room for what the opener finds in them.
+func (w *batch) parse(body []byte) error {
 	var err error
 	if w.records, err = wire.AppendRecords(w.records[:0], body); err != nil {
 		return err
@@ -58,22 +62,27 @@ func (w *batch) open(keys *core.Keyring, mint *core.Mint, body []byte) error {
 	n := len(w.records)
 	w.secrets = resize(w.secrets, n)
 	w.ok = resize(w.ok, n)
-	keys.OpenHeaders(&w.scratch, w.records, w.secrets, w.ok)
+	w.coins = resize(w.coins, n)
+	return nil
+}
 
-	w.coins = w.coins[:0]
-	for i, record := range w.records {
-		if w.ok[i] {
-			w.coins = append(w.coins, ledger.Redemption{
-				Fingerprint: mint.Fingerprint(&w.secrets[i].Coin),
-				Digest:      core.RecordDigest(record),
-			})
+// found is called once all records are opened: it leaves the coins of those that did
+// in w.coins. w.status is then as long and says "temporary failure", so that an
+// outcome a ledger forgot to set can never be taken for success.
+func (w *batch) found() {
+	n := 0
+	for i, ok := range w.ok {
+		if ok {
+			w.coins[n] = w.coins[i]
+			n++
 		}
 	}
-	w.status = resize(w.status, len(w.coins))
+	clear(w.coins[n:])
+	w.coins = w.coins[:n]
+	w.status = resize(w.status, n)
 	for i := range w.status {
 		w.status[i] = core.StatusTemporary
 	}
-	return nil
 }
 
 // outcomes calls yield for every record in order, with the ledger's status or, for
@@ -90,7 +99,7 @@ func (w *batch) outcomes(unopened core.Status, yield func(i int, st core.Status)
 	}
 }
 
-// resize returns s with length n, its content unspecified.
+// resize returns s with length n, its content unspecified. What s held must be wiped.
 func resize[T any](s []T, n int) []T {
 	return slices.Grow(s[:0], n)[:n]
 }

@@ -238,6 +238,7 @@ func newWorld(t testing.TB) *world {
 	if w.Bank, err = New(Options{Ledger: w.fake, Keys: ring, Mint: mint, URL: "https://bank.example:7443"}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(w.Close)
 	return w
 }
 

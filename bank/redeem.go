@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"ecoin/core"
 	"ecoin/internal/wire"
@@ -21,21 +22,16 @@ import (
 // is written, so no copy is left behind.
 //
 // Errors leave dst unchanged and mean that nothing was redeemed, except those of the
-// ledger that say otherwise: ErrRole, wire.ErrEmpty, wire.ErrTooMany, core.ErrFormat,
-// and the ledger's, all wrapped.
+// ledger that say otherwise: ErrRole, ErrBusy, *RateError, wire.ErrEmpty, wire.ErrTooMany,
+// core.ErrFormat, and the ledger's, all wrapped.
 func (b *Bank) Redeem(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
 	if err := require(acc, ledger.RoleAnalyst, "redeem"); err != nil {
 		return dst, err
 	}
 	w := newBatch()
 	defer w.release()
-	if err := w.open(b.keys.Load(), b.mint, body); err != nil {
+	if err := b.spend(ctx, acc.ID, w, body, b.ledger.Redeem); err != nil {
 		return dst, fmt.Errorf("redeem: %w", err)
-	}
-	if len(w.coins) > 0 {
-		if err := b.ledger.Redeem(ctx, acc.ID, w.coins, w.status); err != nil {
-			return dst, fmt.Errorf("redeem: %w", err)
-		}
 	}
 	dst = slices.Grow(dst, len(w.records)*wire.RedeemRecordLen)
 	w.outcomes(core.StatusNotOpen, func(i int, st core.Status) {
@@ -56,16 +52,34 @@ func (b *Bank) Return(ctx context.Context, acc ledger.Account, dst, body []byte)
 	}
 	w := newBatch()
 	defer w.release()
-	if err := w.open(b.keys.Load(), b.mint, body); err != nil {
+	if err := b.spend(ctx, acc.ID, w, body, b.ledger.Return); err != nil {
 		return dst, fmt.Errorf("return: %w", err)
-	}
-	if len(w.coins) > 0 {
-		if err := b.ledger.Return(ctx, acc.ID, w.coins, w.status); err != nil {
-			return dst, fmt.Errorf("return: %w", err)
-		}
 	}
 	w.outcomes(core.StatusNotLive, func(_ int, st core.Status) {
 		dst = append(dst, byte(st))
 	})
 	return dst, nil
+}
+
+// spend opens the records of body and gives the coins it finds to one call of the
+// ledger.
+func (b *Bank) spend(ctx context.Context, acc ledger.AccountID, w *batch, body []byte,
+	call func(context.Context, ledger.AccountID, []ledger.Redemption, []core.Status) error) error {
+	if err := w.parse(body); err != nil {
+		return err
+	}
+	n := len(w.records)
+	if err := b.room.enter(acc, n); err != nil {
+		return err
+	}
+	defer b.room.leave(acc, n)
+	b.opener.open(acc, w)
+	w.found()
+	if len(w.coins) == 0 {
+		return nil
+	}
+	start := time.Now()
+	err := call(ctx, acc, w.coins, w.status)
+	b.stages.ledger.Observe(time.Since(start))
+	return err
 }

@@ -18,7 +18,7 @@ import (
 // coins and debits nothing, because coins are derived from the salt that the ledger
 // stored with id, not from the one made for this call.
 //
-// Errors leave dst unchanged: ErrRole, ErrCount, and the ledger's, all wrapped; among
+// Errors leave dst unchanged: ErrRole, ErrCount, ErrBusy, *RateError, and the ledger's, all wrapped; among
 // these ledger.ErrInsufficient, and ledger.ErrRequestMismatch for an id that was used
 // with another n.
 func (b *Bank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id ledger.RequestID, n int) ([]byte, error) {
@@ -28,6 +28,10 @@ func (b *Bank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id 
 	if n < 1 || n > wire.MaxWithdraw {
 		return dst, fmt.Errorf("%w, not %d", ErrCount, n)
 	}
+	if err := b.room.enter(acc.ID, n); err != nil {
+		return dst, fmt.Errorf("withdraw: %w", err)
+	}
+	defer b.room.leave(acc.ID, n)
 	var fresh, counts core.Salt
 	defer func() { clear(fresh[:]); clear(counts[:]) }()
 	_, _ = rand.Read(fresh[:]) // never fails: crypto/rand stops the process instead
@@ -51,7 +55,7 @@ func (b *Bank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id 
 // belongs to whoever knows it. body is 1 to wire.MaxBatch coins back to back and is
 // not kept; the caller wipes it.
 //
-// Errors leave dst unchanged: ErrRole, wire.ErrEmpty, wire.ErrTooMany,
+// Errors leave dst unchanged: ErrRole, ErrBusy, *RateError, wire.ErrEmpty, wire.ErrTooMany,
 // wire.ErrLength, and the ledger's, all wrapped.
 func (b *Bank) Refund(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
 	if err := require(acc, ledger.RoleCollector, "refund"); err != nil {
@@ -65,6 +69,10 @@ func (b *Bank) Refund(ctx context.Context, acc ledger.Account, dst, body []byte)
 	if w.withdrawn, err = wire.ParseRefundRequest(room, body); err != nil {
 		return dst, fmt.Errorf("refund: %w", err)
 	}
+	if err := b.room.enter(acc.ID, len(w.withdrawn)); err != nil {
+		return dst, fmt.Errorf("refund: %w", err)
+	}
+	defer b.room.leave(acc.ID, len(w.withdrawn))
 	w.fingerprints = w.fingerprints[:0]
 	for i := range w.withdrawn {
 		w.fingerprints = append(w.fingerprints, b.mint.Fingerprint(&w.withdrawn[i]))

@@ -7,11 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/VictoriaMetrics/metrics"
 
 	"ecoin/internal/identity"
 )
@@ -28,6 +31,7 @@ type admission struct {
 	ln      net.Listener
 	config  *tls.Config
 	max     int64         // connections at once
+	from    *addresses    // and of each address
 	slots   chan struct{} // one taken by each handshake
 	metrics *instruments
 	log     *slog.Logger
@@ -44,6 +48,7 @@ func newAdmission(s *Server) *admission {
 		ln:      s.o.Listener,
 		config:  s.tlsConfig(),
 		max:     int64(s.o.MaxConns),
+		from:    newAddresses(s.o.MaxConnsPerAddress),
 		slots:   make(chan struct{}, s.o.MaxHandshakes),
 		metrics: s.metrics,
 		log:     s.log,
@@ -76,18 +81,37 @@ func (a *admission) run() {
 			continue
 		}
 		pause = 0
-		if a.open.Add(1) > a.max {
-			a.open.Add(-1)
-			a.metrics.overLimit.Inc()
+		address := addressOf(c.RemoteAddr())
+		if why := a.enter(address); why != nil {
+			why.Inc()
 			_ = c.Close()
 			continue
 		}
 		a.metrics.accepted.Inc()
 		a.wg.Go(func() {
-			defer a.open.Add(-1)
+			defer a.leave(address)
 			a.admit(c)
 		})
 	}
+}
+
+// enter counts one more connection, or returns the counter of the limit that it would
+// break.
+func (a *admission) enter(address netip.Addr) (broken *metrics.Counter) {
+	if a.open.Add(1) > a.max {
+		a.open.Add(-1)
+		return a.metrics.overLimit
+	}
+	if !a.from.enter(address) {
+		a.open.Add(-1)
+		return a.metrics.overAddressLimit
+	}
+	return nil
+}
+
+func (a *admission) leave(address netip.Addr) {
+	a.from.leave(address)
+	a.open.Add(-1)
 }
 
 // close stops accepting. Connections that have not sent a byte are closed; the
@@ -142,13 +166,15 @@ func (a *admission) handshake(raw net.Conn) (*tls.Conn, error) {
 		return nil, errCrowded
 	}
 	defer func() { <-a.slots }()
-	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+	start := time.Now()
+	if err := raw.SetDeadline(start.Add(handshakeTimeout)); err != nil {
 		return nil, err
 	}
 	tc := tls.Server(begun, a.config)
 	if err := tc.Handshake(); err != nil {
 		return nil, err
 	}
+	a.metrics.handshakeSeconds.Observe(time.Since(start))
 	return tc, raw.SetDeadline(time.Time{})
 }
 

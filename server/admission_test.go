@@ -74,6 +74,7 @@ func TestStalledHandshakes(t *testing.T) {
 	collector := h.collector()
 	h.plain(2, "\x16\x03\x01\x02\x00\x01") // the first bytes of a ClientHello
 	eventually(t, "slots taken", func() bool { return h.metric("ecoin_handshakes") == 2 })
+	time.Sleep(200 * time.Millisecond) // who waits has as long as they
 	begin := time.Now()
 	collector.do("GET", wire.PathKeys, nil).want(t, "behind stalled handshakes", 200)
 	if took := time.Since(begin); took > handshakeTimeout+2*time.Second {
@@ -85,7 +86,7 @@ func TestStalledHandshakes(t *testing.T) {
 // TestConnectionLimit: over the limit is a plain close, without a byte; a place that
 // becomes free is taken.
 func TestConnectionLimit(t *testing.T) {
-	h := start(t, func(o *Options) { o.MaxConns = 4 })
+	h := start(t, func(o *Options) { o.MaxConns, o.MaxConnsPerAddress = 4, 4 })
 	collector := h.collector()
 	held := make([]*rawConn, 4)
 	for i := range held {
@@ -99,7 +100,7 @@ func TestConnectionLimit(t *testing.T) {
 			t.Errorf("over the limit: %d bytes, %v after %v", n, err, time.Since(begin))
 		}
 	}
-	if got := h.metric("ecoin_connections_over_limit_total"); got != 20 {
+	if got := h.metric("ecoin_connections_over_limit_total{limit=\"all\"}"); got != 20 {
 		t.Errorf("%v over the limit, want 20", got)
 	}
 	for _, c := range held { // those inside are not disturbed
@@ -114,7 +115,7 @@ func TestConnectionLimit(t *testing.T) {
 // TestFlood opens and drops connections of every sort while a client works.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(o *Options) { o.MaxConns = 300; o.MaxHandshakes = 8 })
+	h := start(t, func(o *Options) { o.MaxConns, o.MaxConnsPerAddress = 300, 300; o.MaxHandshakes = 8 })
 	collector := h.collector()
 	strange := h.stranger(newIdentity(t, "x", time.Hour)).rawConfig()
 	stop := make(chan struct{})

@@ -90,6 +90,10 @@ var refusals = []struct {
 		detail: "this " + wire.HeaderIdempotencyKey + " was used with another number of coins: repeat that number, or take a new key",
 	},
 	{
+		err: bank.ErrBusy, status: http.StatusServiceUnavailable, retry: retryAfter,
+		detail: "too much work is waiting; nothing happened, ask again later",
+	},
+	{
 		err: ledger.ErrOverload, status: http.StatusServiceUnavailable, retry: retryAfter,
 		detail: "too much work is waiting; nothing happened, ask again later",
 	},
@@ -106,6 +110,12 @@ var refusals = []struct {
 // problemOf returns the answer to err, and whether err was expected.
 func problemOf(err error) (p *problem.Problem, expected bool) {
 	if errors.As(err, &p) {
+		return p, true
+	}
+	var tooFast *bank.RateError
+	if errors.As(err, &tooFast) {
+		p = problem.New(http.StatusTooManyRequests, tooFast.Error())
+		p.RetryAfter = tooFast.Wait
 		return p, true
 	}
 	for _, r := range refusals {

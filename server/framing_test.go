@@ -296,7 +296,7 @@ func TestIdleConnectionsHoldNoBodies(t *testing.T) {
 // began gets nothing.
 func TestSlowRequest(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(o *Options) { o.MaxConns = 100 })
+	h := start(t, func(o *Options) { o.MaxConns, o.MaxConnsPerAddress = 100, 100 })
 	h.s.http.ReadTimeout = 200 * time.Millisecond // before the first connection: no race
 	h.s.http.IdleTimeout = 200 * time.Millisecond
 	analyst := h.analyst()

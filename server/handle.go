@@ -148,7 +148,7 @@ func (s *Server) redeem(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 		a.release()
 		return err
 	}
-	s.metrics.redeemSeconds.observe(time.Since(start))
+	s.metrics.redeemSeconds.Observe(time.Since(start))
 	s.metrics.redeemed.add(a.b, wire.RedeemRecordLen)
 	a.send(ctx)
 	return nil

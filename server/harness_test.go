@@ -41,6 +41,7 @@ type harness struct {
 	t       testing.TB
 	s       *Server
 	store   *ledger.Ledger
+	bank    *bank.Bank
 	mint    *core.Mint
 	key     *core.PublicKey // x25519
 	id      *identity.Identity
@@ -101,6 +102,7 @@ func start(t testing.TB, change ...func(*Options)) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.bank = b
 	h.id = newIdentity(t, "bank", time.Hour)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -140,6 +142,7 @@ func (h *harness) doClose() {
 	if err := h.wait(); err != nil && !h.mayFail {
 		h.t.Errorf("Run: %v", err)
 	}
+	h.bank.Close()
 	if audit, err := h.store.Audit(context.Background()); err != nil || !audit.OK() {
 		h.t.Errorf("audit at the end: %v %v", audit.Problems, err)
 	}

@@ -77,23 +77,6 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestHistogram(t *testing.T) {
-	var h histogram
-	for _, d := range []time.Duration{0, 100 * time.Microsecond, 101 * time.Microsecond, 3 * time.Millisecond, time.Minute} {
-		h.observe(d)
-	}
-	var b strings.Builder
-	h.write(&b, "x")
-	for _, want := range []string{
-		"x_bucket{le=\"0.0001\"} 2\n", "x_bucket{le=\"0.00025\"} 3\n", "x_bucket{le=\"0.0025\"} 3\n",
-		"x_bucket{le=\"0.005\"} 4\n", "x_bucket{le=\"10\"} 4\n", "x_bucket{le=\"+Inf\"} 5\n", "x_count 5\n",
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("lacks %q:\n%s", want, b.String())
-		}
-	}
-}
-
 // TestNewRefuses: what is missing or taken is named, and nothing stays open.
 func TestNewRefuses(t *testing.T) {
 	h := start(t)

@@ -6,39 +6,41 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"ecoin/core"
+	"ecoin/internal/latency"
 )
 
 // instruments are the server's metrics, in Prometheus text format under /metrics.
 type instruments struct {
 	set *metrics.Set
 
-	accepted, overLimit, acceptErrors *metrics.Counter
-	refusals                          map[string]*metrics.Counter // by reason
-	panics, connErrors                *metrics.Counter
-	issued                            *metrics.Counter
-	redeemed, returned, refunded      outcomes
-	redeemSeconds                     histogram
+	accepted, acceptErrors          *metrics.Counter
+	overLimit, overAddressLimit     *metrics.Counter
+	refusals                        map[string]*metrics.Counter // by reason
+	panics, connErrors              *metrics.Counter
+	issued                          *metrics.Counter
+	redeemed, returned, refunded    outcomes
+	redeemSeconds, handshakeSeconds latency.Histogram
 }
 
 func newInstruments(s *Server) *instruments {
 	set := metrics.NewSet()
 	m := &instruments{
-		set:          set,
-		accepted:     set.NewCounter("ecoin_connections_accepted_total"),
-		overLimit:    set.NewCounter("ecoin_connections_over_limit_total"),
-		acceptErrors: set.NewCounter("ecoin_accept_errors_total"),
-		refusals:     map[string]*metrics.Counter{},
-		panics:       set.NewCounter("ecoin_panics_total"),
-		connErrors:   set.NewCounter("ecoin_connection_errors_total"),
-		issued:       set.NewCounter(`ecoin_coins_total{call="withdraw",outcome="ok"}`),
-		redeemed:     newOutcomes(set, "redeem"),
-		returned:     newOutcomes(set, "return"),
-		refunded:     newOutcomes(set, "refund"),
+		set:              set,
+		accepted:         set.NewCounter("ecoin_connections_accepted_total"),
+		overLimit:        set.NewCounter(`ecoin_connections_over_limit_total{limit="all"}`),
+		overAddressLimit: set.NewCounter(`ecoin_connections_over_limit_total{limit="address"}`),
+		acceptErrors:     set.NewCounter("ecoin_accept_errors_total"),
+		refusals:         map[string]*metrics.Counter{},
+		panics:           set.NewCounter("ecoin_panics_total"),
+		connErrors:       set.NewCounter("ecoin_connection_errors_total"),
+		issued:           set.NewCounter(`ecoin_coins_total{call="withdraw",outcome="ok"}`),
+		redeemed:         newOutcomes(set, "redeem"),
+		returned:         newOutcomes(set, "return"),
+		refunded:         newOutcomes(set, "refund"),
 	}
 	for _, why := range refusalReasons {
 		m.refusals[why] = set.NewCounter(fmt.Sprintf("ecoin_handshakes_failed_total{reason=%q}", why))
@@ -52,7 +54,9 @@ func newInstruments(s *Server) *instruments {
 		}
 		return 0
 	})
-	set.RegisterMetricsWriter(func(w io.Writer) { m.redeemSeconds.write(w, "ecoin_redeem_seconds") })
+	set.RegisterMetricsWriter(func(w io.Writer) { m.redeemSeconds.Write(w, "ecoin_redeem_seconds") })
+	set.RegisterMetricsWriter(func(w io.Writer) { m.handshakeSeconds.Write(w, "ecoin_handshake_seconds") })
+	set.RegisterMetricsWriter(s.o.Bank.WriteMetrics)
 	set.RegisterMetricsWriter(s.writeLedgerMetrics)
 	return m
 }
@@ -146,41 +150,4 @@ func (c *statusCounts) inc(m *instruments, r *route, status int) {
 		c[status].Store(counter)
 	}
 	counter.Inc()
-}
-
-// histogramBounds are the upper edges of the latency buckets.
-var histogramBounds = [...]time.Duration{
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
-}
-
-// histogram is a Prometheus histogram of durations. The metrics module's own has
-// buckets ("vmrange") that only VictoriaMetrics reads. The zero value is ready.
-type histogram struct {
-	buckets [len(histogramBounds) + 1]atomic.Int64
-	sumNs   atomic.Int64
-}
-
-func (h *histogram) observe(d time.Duration) {
-	i := 0
-	for i < len(histogramBounds) && d > histogramBounds[i] {
-		i++
-	}
-	h.buckets[i].Add(1)
-	h.sumNs.Add(int64(d))
-}
-
-func (h *histogram) write(w io.Writer, name string) {
-	total := int64(0)
-	for i := range histogramBounds {
-		total += h.buckets[i].Load()
-		fmt.Fprintf(w, "%s_bucket{le=\"%g\"} %d\n", name, histogramBounds[i].Seconds(), total)
-	}
-	total += h.buckets[len(histogramBounds)].Load()
-	fmt.Fprintf(w, "%s_bucket{le=\"+Inf\"} %d\n", name, total)
-	fmt.Fprintf(w, "%s_sum %g\n", name, time.Duration(h.sumNs.Load()).Seconds())
-	fmt.Fprintf(w, "%s_count %d\n", name, total)
 }

@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"ecoin/bank"
 	"ecoin/core"
 	"ecoin/internal/wire"
 	"ecoin/ledger"
@@ -200,6 +202,9 @@ func TestOpenAPI(t *testing.T) {
 				},
 				"413": func() reply { return with(c.role, nil, c.path, make([]byte, h.s.routes[path].maxBody+1), c.header...) },
 				"415": func() reply { return with(c.role, nil, path, c.body, "Content-Type", "text/html") },
+				"429": func() reply {
+					return with(c.role, &bank.RateError{Wait: time.Second}, c.path, c.body, c.header...)
+				},
 				"500": func() reply { return with(c.role, errors.New("broken"), c.path, c.body, c.header...) },
 				"503": func() reply { return with(c.role, ledger.ErrOverload, c.path, c.body, c.header...) },
 				"507": func() reply { return with(c.role, ledger.ErrLowDisk, c.path, c.body, c.header...) },

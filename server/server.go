@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,6 +52,7 @@ type Bank interface {
 	Account(ctx context.Context, acc ledger.Account) (wire.Account, error)
 	Keys() wire.Keys
 	Audit(ctx context.Context) (wire.Audit, error)
+	WriteMetrics(w io.Writer)
 }
 
 // Accounts is the truststore and what the operator does with it: the ledger. Every
@@ -77,10 +79,11 @@ type Options struct {
 	Admin       string             // path of the Unix socket of the admin API, made with mode 0600
 	Health      string             // address of the second listener; "127.0.0.1:0"
 
-	MaxConns      int           // client connections at once, handshakes included; 16,384
-	MaxHandshakes int           // handshakes at once; 1,024
-	DrainDelay    time.Duration // how long a stopping server serves on, not ready, closing connections as it answers; 500 ms
-	DrainTimeout  time.Duration // how long it then waits for requests under way before it cuts them; 15 s
+	MaxConns           int           // client connections at once, handshakes included; 16,384
+	MaxConnsPerAddress int           // of one IPv4 address or IPv6 /64; a quarter of MaxConns
+	MaxHandshakes      int           // handshakes at once; 1,024
+	DrainDelay         time.Duration // how long a stopping server serves on, not ready, closing connections as it answers; 500 ms
+	DrainTimeout       time.Duration // how long it then waits for requests under way before it cuts them; 15 s
 
 	Logger *slog.Logger // slog.Default()
 }
@@ -164,11 +167,12 @@ func (o *Options) check() error {
 			return fmt.Errorf("server: no %s given", need.what)
 		}
 	}
-	if o.MaxConns < 0 || o.MaxHandshakes < 0 || o.DrainDelay < 0 || o.DrainTimeout < 0 {
+	if o.MaxConns < 0 || o.MaxConnsPerAddress < 0 || o.MaxHandshakes < 0 || o.DrainDelay < 0 || o.DrainTimeout < 0 {
 		return errors.New("server: a limit or time is negative; 0 means the default")
 	}
 	o.Health = cmp.Or(o.Health, "127.0.0.1:0")
 	o.MaxConns = cmp.Or(o.MaxConns, 16384)
+	o.MaxConnsPerAddress = cmp.Or(o.MaxConnsPerAddress, max(o.MaxConns/4, 1))
 	o.MaxHandshakes = cmp.Or(o.MaxHandshakes, 1024)
 	o.DrainDelay = cmp.Or(o.DrainDelay, 500*time.Millisecond)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 15*time.Second)

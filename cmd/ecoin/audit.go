@@ -54,6 +54,7 @@ func (c *auditCmd) audit(ctx context.Context, log *slog.Logger) (wire.Audit, err
 	if err != nil {
 		return wire.Audit{}, errors.Join(err, l.Close())
 	}
+	defer b.Close()
 	a, err := b.Audit(ctx)
 	return a, errors.Join(err, l.Close())
 }

@@ -39,14 +39,16 @@ type bankCmd struct {
 	TLSKey  string   `name:"tls-key" help:"Key of --tls-cert, mode 0600." placeholder:"FILE" and:"tls"`
 	Suite   string   `help:"Suite of the header key that is made on the first start: ${enum}." enum:"x25519,xwing,rsa3072" default:"x25519"`
 
-	Disk             []string      `help:"Folder on a further disk to spread the ledger over; can be repeated; fixed on the first start, with the order." placeholder:"DIR" sep:"none"`
-	IndexMemory      int64         `help:"Bytes of memory for the index of live coins, about 22 a coin: redeems then need a fraction of the CPU time. Parts of the ledger that do not fit work without. 0 for no index." default:"1073741824"`
-	Shards           int           `help:"Parts of the ledger that commit independently, a power of two up to 256; fixed on the first start, 16 if not given." default:"0"`
-	SpentWindow      time.Duration `help:"How long, at least, retries and refund evidence work after a redeem." default:"1h"`
-	WithdrawalWindow time.Duration `help:"How long, at least, a withdrawal can be asked for again." default:"24h"`
-	MinFree          uint64        `help:"Free bytes on the ledger's disk below which withdrawals are refused." default:"1073741824"`
-	Ballast          int64         `help:"Bytes of the file in the ledger's folder that is deleted when the disk is full; --ballast=-1 for none. Default: 1 % of the disk, at most 256 MiB." default:"0"`
-	MaxConns         int           `help:"Most client connections at once." default:"16384"`
+	Disk               []string      `help:"Folder on a further disk to spread the ledger over; can be repeated; fixed on the first start, with the order." placeholder:"DIR" sep:"none"`
+	IndexMemory        int64         `help:"Bytes of memory for the index of live coins, about 22 a coin: redeems then need a fraction of the CPU time. Parts of the ledger that do not fit work without. 0 for no index." default:"1073741824"`
+	Shards             int           `help:"Parts of the ledger that commit independently, a power of two up to 256; fixed on the first start, 16 if not given." default:"0"`
+	SpentWindow        time.Duration `help:"How long, at least, retries and refund evidence work after a redeem." default:"1h"`
+	WithdrawalWindow   time.Duration `help:"How long, at least, a withdrawal can be asked for again." default:"24h"`
+	MinFree            uint64        `help:"Free bytes on the ledger's disk below which withdrawals are refused." default:"1073741824"`
+	Ballast            int64         `help:"Bytes of the file in the ledger's folder that is deleted when the disk is full; --ballast=-1 for none. Default: 1 % of the disk, at most 256 MiB." default:"0"`
+	MaxConns           int           `help:"Most client connections at once." default:"16384"`
+	MaxConnsPerAddress int           `help:"Most connections of one IPv4 address or IPv6 /64 network at once. Default: a quarter of --max-conns." default:"0"`
+	Rate               int           `help:"Most coins a second of one account, with bursts of as many and at least 10,000. 0 for no limit." default:"0"`
 }
 
 func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error {
@@ -137,19 +139,21 @@ func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Ke
 	if url == "" {
 		url = "https://" + api.Addr().String()
 	}
-	b, err := bank.New(bank.Options{Ledger: l, Keys: keys.Ring, Mint: keys.Mint, URL: url})
+	b, err := bank.New(bank.Options{Ledger: l, Keys: keys.Ring, Mint: keys.Mint, URL: url, Rate: c.Rate})
 	if err != nil {
-		return err
+		return errors.Join(err, api.Close())
 	}
+	defer b.Close()
 	s, err := server.New(server.Options{
-		Bank:        b,
-		Accounts:    l,
-		Certificate: keys.TLS,
-		Listener:    api,
-		Admin:       c.Dir.socket(),
-		Health:      c.Health,
-		MaxConns:    c.MaxConns,
-		Logger:      log,
+		Bank:               b,
+		Accounts:           l,
+		Certificate:        keys.TLS,
+		Listener:           api,
+		Admin:              c.Dir.socket(),
+		Health:             c.Health,
+		MaxConns:           c.MaxConns,
+		MaxConnsPerAddress: c.MaxConnsPerAddress,
+		Logger:             log,
 	})
 	if err != nil {
 		return errors.Join(err, api.Close())

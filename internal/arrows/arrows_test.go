@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/coins":        {"core"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"internal/keyfile":      {},
+	"internal/latency":      {},
 	"internal/backup":       {},
 	"internal/problem":      {},
 	"internal/identity":     {"internal/keyfile"},
@@ -42,12 +43,12 @@ var allowed = map[string][]string{
 	},
 	"ledger":            {"core"},
 	"ledger/ledgertest": {"core", "ledger"},
-	"bank":              {"core", "ledger", "internal/wire"},
+	"bank":              {"core", "ledger", "internal/latency", "internal/wire"},
 	"internal/sim":      {"bank", "core", "internal/wire", "ledger"},
 	"client":            {"core", "internal/identity", "internal/problem", "internal/wire"},
 	"server": {
 		"bank", "core", "ledger",
-		"internal/identity", "internal/problem", "internal/wire",
+		"internal/identity", "internal/latency", "internal/problem", "internal/wire",
 	},
 	"director": {
 		"core", "internal/httpserve", "internal/identity", "internal/problem", "internal/wire",

@@ -170,6 +170,7 @@ func (o *op) ask(ctx context.Context, l *ledger.Ledger) (ans answer) {
 	if err != nil {
 		return answer{err: err}
 	}
+	defer b.Close()
 	var body, out []byte
 	for i, c := range o.coins {
 		if o.kind == refund {

@@ -1,0 +1,64 @@
+package server
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"ecoin/internal/wire"
+)
+
+func TestAddressOf(t *testing.T) {
+	for peer, want := range map[string]string{
+		"192.0.2.7:1": "192.0.2.7", "[::ffff:192.0.2.7]:2": "192.0.2.7",
+		"[2001:db8:1:2:3:4:5:6]:1": "2001:db8:1:2::", "[fe80::1%eth0]:3": "fe80::",
+	} {
+		if got := addressOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(peer))); got != netip.MustParseAddr(want) {
+			t.Errorf("%s counts as %v, want %s", peer, got, want)
+		}
+	}
+	if got := addressOf(&net.UnixAddr{}); got.IsValid() {
+		t.Errorf("no IP address: %v", got)
+	}
+}
+
+// TestConnectionLimitOfAnAddress: whoever takes all connections that an address may
+// have keeps nobody else out.
+func TestConnectionLimitOfAnAddress(t *testing.T) {
+	h := start(t, func(o *Options) { o.MaxConnsPerAddress = 4 })
+	collector := h.collector()
+	other := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	if c, err := other.Dial("tcp", h.s.addr().String()); err != nil {
+		t.Skipf("this system has one loopback address: %v", err)
+	} else {
+		c.Close()
+	}
+	crowd := h.plain(20, "")
+	eventually(t, "the crowd is refused", func() bool {
+		return h.metric(`ecoin_connections_over_limit_total{limit="address"}`) == 16
+	})
+	ask := func() {
+		t.Helper()
+		c, err := tls.DialWithDialer(other, "tcp", h.s.addr().String(), collector.rawConfig())
+		if err != nil {
+			t.Fatalf("from another address: %v", err)
+		}
+		r := &rawConn{Conn: c, t: t, r: newReader(c)}
+		r.send("GET /v1/keys HTTP/1.1\nHost: b\n\n")
+		r.mustRead("from another address", 200)
+		r.Close()
+	}
+	for range 10 {
+		ask()
+	}
+	for _, c := range crowd {
+		c.Close()
+	}
+	eventually(t, "places free", func() bool { return h.s.admission.open.Load() == 0 })
+	collector.do("GET", wire.PathKeys, nil).want(t, "in the free place", 200)
+	if h.s.admission.from.conns[netip.MustParseAddr("127.0.0.2")] != 0 {
+		t.Error("connections that ended are still counted")
+	}
+}
