@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"ecoin/core"
@@ -69,13 +70,14 @@ type Options struct {
 
 // Bank applies the rules. All methods are safe for concurrent use, except Close.
 type Bank struct {
-	ledger Ledger
-	mint   *core.Mint
-	url    string
-	keys   atomic.Pointer[core.Keyring]
-	room   *room
-	opener *opener
-	stages stages
+	ledger  Ledger
+	mint    *core.Mint
+	url     string
+	keys    atomic.Pointer[core.Keyring]
+	batches sync.Pool // of *batch
+	room    *room
+	opener  *opener
+	stages  stages
 }
 
 // New returns a bank, or an error that names what o lacks. Close ends its workers.
@@ -126,7 +128,7 @@ func (b *Bank) Keys() wire.Keys {
 }
 
 // Account returns the caller's own account as it is now. Any role may ask.
-func (b *Bank) Account(ctx context.Context, acc ledger.Account) (wire.Account, error) {
+func (b *Bank) Account(ctx context.Context, acc ledger.Client) (wire.Account, error) {
 	a, err := b.ledger.Account(ctx, acc.ID)
 	if err != nil {
 		return wire.Account{}, fmt.Errorf("bank: account: %w", err)
@@ -154,7 +156,7 @@ func (b *Bank) Audit(ctx context.Context) (wire.Audit, error) {
 }
 
 // require returns an error that wraps ErrRole unless acc has the role.
-func require(acc ledger.Account, role ledger.Role, call string) error {
+func require(acc ledger.Client, role ledger.Role, call string) error {
 	if acc.Role != role {
 		return fmt.Errorf("%w: %s is for %ss, this account is of role %s", ErrRole, call, role, acc.Role)
 	}

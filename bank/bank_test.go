@@ -37,23 +37,23 @@ func TestRoles(t *testing.T) {
 	rec := record(t, w.key, coin, 1)
 	calls := map[string]struct {
 		role ledger.Role
-		call func(ledger.Account) ([]byte, error)
+		call func(ledger.Client) ([]byte, error)
 	}{
-		"withdraw": {ledger.RoleCollector, func(a ledger.Account) ([]byte, error) {
+		"withdraw": {ledger.RoleCollector, func(a ledger.Client) ([]byte, error) {
 			return w.Withdraw(t.Context(), a, []byte("kept"), ledger.RequestID{1}, 1)
 		}},
-		"refund": {ledger.RoleCollector, func(a ledger.Account) ([]byte, error) {
+		"refund": {ledger.RoleCollector, func(a ledger.Client) ([]byte, error) {
 			return w.Refund(t.Context(), a, []byte("kept"), make([]byte, 32))
 		}},
-		"redeem": {ledger.RoleAnalyst, func(a ledger.Account) ([]byte, error) {
+		"redeem": {ledger.RoleAnalyst, func(a ledger.Client) ([]byte, error) {
 			return w.Redeem(t.Context(), a, []byte("kept"), rec)
 		}},
-		"return": {ledger.RoleAnalyst, func(a ledger.Account) ([]byte, error) {
+		"return": {ledger.RoleAnalyst, func(a ledger.Client) ([]byte, error) {
 			return w.Return(t.Context(), a, []byte("kept"), rec)
 		}},
 	}
 	for name, c := range calls {
-		for _, acc := range []ledger.Account{w.collector, w.analyst, {ID: w.analyst.ID}, {ID: w.analyst.ID, Role: 3}} {
+		for _, acc := range []ledger.Client{w.collector, w.analyst, {ID: w.analyst.ID}, {ID: w.analyst.ID, Role: 3}} {
 			if acc.Role == c.role {
 				continue
 			}
@@ -104,7 +104,7 @@ func TestKeysAndAccount(t *testing.T) {
 	if err != nil || a != want {
 		t.Errorf("account is %+v (%v), want %+v", a, err, want)
 	}
-	if _, err := w.Account(t.Context(), ledger.Account{ID: ledger.AccountID{99}}); !errors.Is(err, ledger.ErrNoAccount) {
+	if _, err := w.Account(t.Context(), ledger.Client{ID: ledger.AccountID{99}}); !errors.Is(err, ledger.ErrNoAccount) {
 		t.Errorf("unknown account: %v", err)
 	}
 	audit, err := w.Audit(t.Context())

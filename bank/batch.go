@@ -2,7 +2,6 @@ package bank
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,18 +32,27 @@ type batch struct {
 	refunds      []ledger.Refund
 }
 
-var batches = sync.Pool{New: func() any { return &batch{opened: make(chan struct{}, 1)} }}
+func newBatch() *batch { return &batch{opened: make(chan struct{}, 1)} }
 
-func newBatch() *batch { return batches.Get().(*batch) }
+// newBatch returns memory for a call; release gives it back.
+func (b *Bank) newBatch() *batch {
+	if w, ok := b.batches.Get().(*batch); ok {
+		return w
+	}
+	return newBatch()
+}
 
-// release wipes w and puts it back.
-func (w *batch) release() {
+func (b *Bank) release(w *batch) {
+	w.wipe()
+	b.batches.Put(w)
+}
+
+func (w *batch) wipe() {
 	w.records = wipe(w.records) // not secret, but they hold on to the request's memory
 	w.secrets = wipe(w.secrets)
 	w.coins = wipe(w.coins)
 	w.withdrawn = wipe(w.withdrawn)
 	w.fingerprints = wipe(w.fingerprints)
-	batches.Put(w)
 }
 
 // wipe clears s and returns it empty.

@@ -38,7 +38,7 @@ func TestReleaseWipes(t *testing.T) {
 			t.Errorf("coin %d is still in the worker's memory", i)
 		}
 	}
-	b.release()
+	b.wipe()
 	for i := range coins {
 		if secrets[i] != (core.Secrets{}) || redemptions[i] != (ledger.Redemption{}) || withdrawn[i] != (core.Coin{}) {
 			t.Errorf("coin %d is still in the batch", i)

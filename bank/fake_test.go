@@ -49,13 +49,13 @@ func newFakeLedger(mint *core.Mint) *fakeLedger {
 	}
 }
 
-func (l *fakeLedger) add(name string, role ledger.Role, credit int64) ledger.Account {
+func (l *fakeLedger) add(name string, role ledger.Role, credit int64) ledger.Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := &ledger.Account{Name: name, Role: role, Granted: credit}
+	a := &ledger.Account{Client: ledger.Client{Name: name, Role: role}, Granted: credit}
 	a.ID[0] = byte(len(l.accounts) + 1)
 	l.accounts[a.ID] = a
-	return *a
+	return a.Client
 }
 
 func (l *fakeLedger) Withdraw(_ context.Context, acc ledger.AccountID, id ledger.RequestID, salt core.Salt, n int) (core.Salt, error) {
@@ -203,8 +203,8 @@ type world struct {
 	mint               *core.Mint
 	key, xwing, rsa    *core.PublicKey
 	ring               *core.Keyring
-	collector          ledger.Account
-	analyst, competing ledger.Account
+	collector          ledger.Client
+	analyst, competing ledger.Client
 }
 
 // rsaKey is made once: it takes a second.

@@ -24,12 +24,12 @@ import (
 // Errors leave dst unchanged and mean that nothing was redeemed, except those of the
 // ledger that say otherwise: ErrRole, ErrBusy, *RateError, wire.ErrEmpty, wire.ErrTooMany,
 // core.ErrFormat, and the ledger's, all wrapped.
-func (b *Bank) Redeem(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b *Bank) Redeem(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	if err := require(acc, ledger.RoleAnalyst, "redeem"); err != nil {
 		return dst, err
 	}
-	w := newBatch()
-	defer w.release()
+	w := b.newBatch()
+	defer b.release(w)
 	if err := b.spend(ctx, acc.ID, w, body, b.ledger.Redeem); err != nil {
 		return dst, fmt.Errorf("redeem: %w", err)
 	}
@@ -46,12 +46,12 @@ func (b *Bank) Redeem(ctx context.Context, acc ledger.Account, dst, body []byte)
 // record does not open), StatusRedeemed (not redeemed by acc) or StatusTemporary.
 //
 // Arguments and errors are those of Redeem.
-func (b *Bank) Return(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b *Bank) Return(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	if err := require(acc, ledger.RoleAnalyst, "return"); err != nil {
 		return dst, err
 	}
-	w := newBatch()
-	defer w.release()
+	w := b.newBatch()
+	defer b.release(w)
 	if err := b.spend(ctx, acc.ID, w, body, b.ledger.Return); err != nil {
 		return dst, fmt.Errorf("return: %w", err)
 	}

@@ -21,7 +21,7 @@ type answer struct {
 
 // redeem calls Redeem behind some bytes that are there already and parses strictly,
 // so that anything but zeros beside a refusal fails the test.
-func (w *world) redeem(t testing.TB, acc ledger.Account, records ...[]byte) []answer {
+func (w *world) redeem(t testing.TB, acc ledger.Client, records ...[]byte) []answer {
 	t.Helper()
 	b, err := w.Redeem(t.Context(), acc, []byte("before"), bytes.Join(records, nil))
 	if err != nil {
@@ -41,7 +41,7 @@ func (w *world) redeem(t testing.TB, acc ledger.Account, records ...[]byte) []an
 	return out
 }
 
-func (w *world) giveBack(t testing.TB, acc ledger.Account, records ...[]byte) []core.Status {
+func (w *world) giveBack(t testing.TB, acc ledger.Client, records ...[]byte) []core.Status {
 	t.Helper()
 	b, err := w.Return(t.Context(), acc, []byte("before"), bytes.Join(records, nil))
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 // Errors leave dst unchanged: ErrRole, ErrCount, ErrBusy, *RateError, and the ledger's, all wrapped; among
 // these ledger.ErrInsufficient, and ledger.ErrRequestMismatch for an id that was used
 // with another n.
-func (b *Bank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id ledger.RequestID, n int) ([]byte, error) {
+func (b *Bank) Withdraw(ctx context.Context, acc ledger.Client, dst []byte, id ledger.RequestID, n int) ([]byte, error) {
 	if err := require(acc, ledger.RoleCollector, "withdraw"); err != nil {
 		return dst, err
 	}
@@ -40,8 +40,8 @@ func (b *Bank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id 
 	if err != nil {
 		return dst, fmt.Errorf("withdraw: %w", err)
 	}
-	w := newBatch()
-	defer w.release()
+	w := b.newBatch()
+	defer b.release(w)
 	w.withdrawn = b.mint.AppendCoins(resize(w.withdrawn, n)[:0], &counts, n)
 	return wire.AppendCoins(dst, w.withdrawn), nil
 }
@@ -57,12 +57,12 @@ func (b *Bank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id 
 //
 // Errors leave dst unchanged: ErrRole, ErrBusy, *RateError, wire.ErrEmpty, wire.ErrTooMany,
 // wire.ErrLength, and the ledger's, all wrapped.
-func (b *Bank) Refund(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b *Bank) Refund(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	if err := require(acc, ledger.RoleCollector, "refund"); err != nil {
 		return dst, err
 	}
-	w := newBatch()
-	defer w.release()
+	w := b.newBatch()
+	defer b.release(w)
 	var err error
 	// Room first: growing while coins are copied would leave them behind.
 	room := resize(w.withdrawn, min(len(body)/wire.CoinLen, wire.MaxBatch))[:0]

@@ -124,8 +124,8 @@ func TestConservation(t *testing.T) {
 		w := newWorld(t)
 		var coins []core.Coin
 		var records [][]byte
-		analyst := func() ledger.Account {
-			return rapid.SampledFrom([]ledger.Account{w.analyst, w.competing, w.collector}).Draw(rt, "who")
+		analyst := func() ledger.Client {
+			return rapid.SampledFrom([]ledger.Client{w.analyst, w.competing, w.collector}).Draw(rt, "who")
 		}
 		pick := func() []byte {
 			var body []byte

@@ -15,9 +15,9 @@ import (
 	"ecoin/internal/wire"
 )
 
-// maxAdminJSON bounds the answers of the admin API, in bytes; the list of a large
-// truststore is the longest.
-const maxAdminJSON = 256 << 20
+// maxAdminJSON bounds the answers of the admin API, in bytes, but for the list of the
+// truststore, which is read line by line.
+const maxAdminJSON = 16 << 20
 
 // Admin calls the admin API of a running bank through its Unix socket. It is safe
 // for concurrent use and keeps no connection between calls, so there is nothing to
@@ -65,34 +65,92 @@ func (a *Admin) AddAccount(ctx context.Context, add wire.AddAccount) (wire.Admin
 	return post[wire.AdminAccount](ctx, a, "add account", wire.AdminPathAccounts, add)
 }
 
-// Accounts lists the truststore, removed accounts included.
-func (a *Admin) Accounts(ctx context.Context) ([]wire.AdminAccount, error) {
-	var out wire.AdminAccounts
-	if err := a.caller.getJSON(ctx, "accounts", wire.AdminPathAccounts, maxAdminJSON, &out); err != nil {
-		return nil, err
-	}
-	return out.Accounts, nil
+// Import adds up to wire.MaxImport accounts in one durable step. Those that are there
+// already, with the same name and role, stay as they are, so that an import can be
+// repeated.
+func (a *Admin) Import(ctx context.Context, accounts []wire.AddAccount) (wire.Imported, error) {
+	return post[wire.Imported](ctx, a, "import accounts", wire.AdminPathImport, wire.Import{Accounts: accounts})
 }
 
-// RemoveAccount takes an account's key out of the truststore and cuts its live
-// connections. The account keeps its balance.
-func (a *Admin) RemoveAccount(ctx context.Context, idOrName string) (wire.RemovedAccount, error) {
-	const call = "remove account"
-	path, err := accountPath(call, idOrName, wire.AdminActionRemove)
+// Account returns one account; removed ones are named by id.
+func (a *Admin) Account(ctx context.Context, idOrName string) (out wire.AdminAccount, err error) {
+	const call = "account"
+	path, err := accountPath(call, idOrName, "")
 	if err != nil {
-		return wire.RemovedAccount{}, err
+		return out, err
 	}
-	return post[wire.RemovedAccount](ctx, a, call, path, nil)
+	err = a.caller.getJSON(ctx, call, path, maxAdminJSON, &out)
+	return out, err
+}
+
+// Accounts calls visit for every account of the truststore, removed ones included, in no
+// particular order. It stops at visit's first error and returns it; any other error means
+// that the list is not whole.
+func (a *Admin) Accounts(ctx context.Context, visit func(wire.AdminAccount) error) error {
+	const call = "accounts"
+	req, err := a.caller.newRequest(ctx, request{call: call, method: http.MethodGet, path: wire.AdminPathAccounts})
+	if err != nil {
+		return err
+	}
+	resp, err := a.caller.transport.RoundTrip(req)
+	if err != nil {
+		return unanswered(call, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return readProblem(call, resp)
+	}
+	if err := checkType(resp, wire.TypeLines); err != nil {
+		return malformed(call, err)
+	}
+	lines := json.NewDecoder(resp.Body)
+	for n := int64(0); ; n++ {
+		var line wire.AccountLine
+		switch err := lines.Decode(&line); {
+		case err != nil:
+			return malformed(call, fmt.Errorf("it ends after %d accounts: %w", n, err))
+		case line.End != nil && *line.End == n:
+			return nil
+		case line.Account == nil:
+			return malformed(call, fmt.Errorf("account %d is none", n))
+		}
+		if err := visit(*line.Account); err != nil {
+			return err
+		}
+	}
+}
+
+// RemoveAccount takes an account's keys out of the truststore and cuts its live
+// connections. The account keeps its balance.
+func (a *Admin) RemoveAccount(ctx context.Context, idOrName string) (wire.ChangedAccount, error) {
+	return change[wire.ChangedAccount](ctx, a, "remove account", idOrName, wire.AdminActionRemove, nil)
+}
+
+// SuspendAccount keeps an account's keys out until ResumeAccount, and cuts its live
+// connections.
+func (a *Admin) SuspendAccount(ctx context.Context, idOrName string) (wire.ChangedAccount, error) {
+	return change[wire.ChangedAccount](ctx, a, "suspend account", idOrName, wire.AdminActionSuspend, nil)
+}
+
+// ResumeAccount lets a suspended account in again.
+func (a *Admin) ResumeAccount(ctx context.Context, idOrName string) (wire.ChangedAccount, error) {
+	return change[wire.ChangedAccount](ctx, a, "resume account", idOrName, wire.AdminActionResume, nil)
+}
+
+// AddKey gives an account a further key; the one before works as well until DropKey.
+func (a *Admin) AddKey(ctx context.Context, idOrName, pin string) (wire.AdminAccount, error) {
+	return change[wire.AdminAccount](ctx, a, "add key", idOrName, wire.AdminActionAddKey, wire.AccountKey{Pin: pin})
+}
+
+// DropKey takes one of an account's two keys out of the truststore and cuts the live
+// connections that came with it.
+func (a *Admin) DropKey(ctx context.Context, idOrName, pin string) (wire.ChangedAccount, error) {
+	return change[wire.ChangedAccount](ctx, a, "drop key", idOrName, wire.AdminActionDropKey, wire.AccountKey{Pin: pin})
 }
 
 // Credit grants an account credit; a negative amount is a payout.
 func (a *Admin) Credit(ctx context.Context, idOrName string, amount int64) (wire.AdminAccount, error) {
-	const call = "credit account"
-	path, err := accountPath(call, idOrName, wire.AdminActionCredit)
-	if err != nil {
-		return wire.AdminAccount{}, err
-	}
-	return post[wire.AdminAccount](ctx, a, call, path, wire.Credit{Amount: amount})
+	return change[wire.AdminAccount](ctx, a, "credit account", idOrName, wire.AdminActionCredit, wire.Credit{Amount: amount})
 }
 
 // Audit has the bank scan its ledger. An audit that finds something wrong is an
@@ -115,12 +173,21 @@ func (a *Admin) Stats(ctx context.Context) (wire.Stats, error) {
 	return out, err
 }
 
-// accountPath returns the path of an action on one account.
-func accountPath(call, idOrName, action string) (string, error) {
+// change does an action to one account.
+func change[T any](ctx context.Context, a *Admin, call, idOrName, action string, in any) (out T, err error) {
+	path, err := accountPath(call, idOrName, "/"+action)
+	if err != nil {
+		return out, err
+	}
+	return post[T](ctx, a, call, path, in)
+}
+
+// accountPath returns the path of one account and what follows it.
+func accountPath(call, idOrName, rest string) (string, error) {
 	if idOrName == "" || idOrName == "." || idOrName == ".." || strings.Contains(idOrName, "/") {
 		return "", badArgument(call, "%q is neither the id nor the name of an account", idOrName)
 	}
-	return wire.AdminPathAccounts + "/" + url.PathEscape(idOrName) + "/" + action, nil
+	return wire.AdminPathAccounts + "/" + url.PathEscape(idOrName) + rest, nil
 }
 
 // post sends in as JSON, or no body when in is nil, and returns the answer.

@@ -45,8 +45,10 @@ func newAdmin(t *testing.T, handler http.HandlerFunc) *Admin {
 func TestAdminCalls(t *testing.T) {
 	account := wire.AdminAccount{ID: strings.Repeat("0a", 16), Name: "meter 1", Role: "collector", Pin: strings.Repeat("ab", 32),
 		Created: time.Date(2026, 11, 23, 12, 0, 0, 5, time.UTC), Balance: 5, Granted: 10, Issued: 7, Redeemed: 1, Returned: 2, Refunded: 3}
-	removed := wire.RemovedAccount{AdminAccount: account, ConnectionsClosed: 2}
-	removed.Removed = true
+	removed := wire.ChangedAccount{AdminAccount: account, ConnectionsClosed: 2}
+	imported := wire.Imported{Added: 1, Refused: []wire.Refusal{{Index: 1, Reason: "x"}}}
+	two := int64(2)
+	list := []wire.AccountLine{{Account: &account}, {Account: &account}, {End: &two}}
 	audit := wire.Audit{Problems: []string{"shard 3: a coin is missing"}, Accounts: 2, Live: 3, Granted: 10}
 	stats := wire.Stats{Live: 3, DoubleSpends: 4, Connections: 5}
 	var wantMethod, wantPath, wantBody string
@@ -58,6 +60,13 @@ func TestAdminCalls(t *testing.T) {
 		}
 		if got := r.Header.Get("Content-Type"); (got == wire.TypeJSON) != (wantBody != "") {
 			t.Errorf("%s: content type %q", r.RequestURI, got)
+		}
+		if lines, ok := answer.([]wire.AccountLine); ok {
+			w.Header().Set("Content-Type", wire.TypeLines)
+			for _, line := range lines {
+				json.NewEncoder(w).Encode(line)
+			}
+			return
 		}
 		text, err := json.Marshal(answer)
 		if err != nil {
@@ -74,9 +83,15 @@ func TestAdminCalls(t *testing.T) {
 		{"add", "POST", "/admin/accounts", `{"name":"meter 1","role":"collector","pin":"ab","credit":10}`, account, func() (any, error) {
 			return a.AddAccount(ctx, wire.AddAccount{Name: "meter 1", Role: "collector", Pin: "ab", Credit: 10})
 		}, account},
-		{"list", "GET", "/admin/accounts", "", wire.AdminAccounts{Accounts: []wire.AdminAccount{account, account}}, func() (any, error) {
-			return a.Accounts(ctx)
-		}, []wire.AdminAccount{account, account}},
+		{"list", "GET", "/admin/accounts", "", list, func() (any, error) { return accountsOf(a) }, []wire.AdminAccount{account, account}},
+		{"show", "GET", "/admin/accounts/meter%201", "", account, func() (any, error) { return a.Account(ctx, "meter 1") }, account},
+		{"import", "POST", "/admin/import", `{"accounts":[{"name":"a","role":"b","pin":"c","credit":1}]}`, imported, func() (any, error) {
+			return a.Import(ctx, []wire.AddAccount{{Name: "a", Role: "b", Pin: "c", Credit: 1}})
+		}, imported},
+		{"suspend", "POST", "/admin/accounts/m/suspend", "", removed, func() (any, error) { return a.SuspendAccount(ctx, "m") }, removed},
+		{"resume", "POST", "/admin/accounts/m/resume", "", removed, func() (any, error) { return a.ResumeAccount(ctx, "m") }, removed},
+		{"add key", "POST", "/admin/accounts/m/add-key", `{"pin":"ab"}`, account, func() (any, error) { return a.AddKey(ctx, "m", "ab") }, account},
+		{"drop key", "POST", "/admin/accounts/m/drop-key", `{"pin":"ab"}`, removed, func() (any, error) { return a.DropKey(ctx, "m", "ab") }, removed},
 		{"remove", "POST", "/admin/accounts/meter%201%3Fx/remove", "", removed, func() (any, error) {
 			return a.RemoveAccount(ctx, "meter 1?x")
 		}, removed},
@@ -94,15 +109,43 @@ func TestAdminCalls(t *testing.T) {
 	}
 }
 
+func accountsOf(a *Admin) (out []wire.AdminAccount, err error) {
+	err = a.Accounts(ctx, func(a wire.AdminAccount) error { out = append(out, a); return nil })
+	return out, err
+}
+
+// TestAccountsBrokenOff: a list is whole only with its end.
+func TestAccountsBrokenOff(t *testing.T) {
+	line := `{"account":{"name":"m"}}` + "\n"
+	for name, text := range map[string]string{
+		"no end": line, "nothing": "", "half a line": line + line[:9], "another end": line + `{"end":2}`, "no account": line + `{}`, "not JSON": line + "x",
+	} {
+		a := newAdmin(t, func(w http.ResponseWriter, r *http.Request) { send(w, wire.TypeLines, []byte(text)) })
+		if got, err := accountsOf(a); err == nil || Definite(err) {
+			t.Errorf("%s: %d accounts, %v", name, len(got), err)
+		}
+	}
+	enough := errors.New("enough")
+	a := newAdmin(t, func(w http.ResponseWriter, r *http.Request) { send(w, wire.TypeLines, []byte(line+line+`{"end":2}`)) })
+	visits := 0
+	if err := a.Accounts(ctx, func(wire.AdminAccount) error { visits++; return enough }); !errors.Is(err, enough) || visits != 1 {
+		t.Errorf("%v after %d visits", err, visits)
+	}
+}
+
 func adminCalls(a *Admin) map[string]func() error {
 	return map[string]func() error{
 		"add":        func() error { return second(a.AddAccount(ctx, wire.AddAccount{})) },
-		"list":       func() error { return second(a.Accounts(ctx)) },
+		"list":       func() error { return second(accountsOf(a)) },
 		"remove":     func() error { return second(a.RemoveAccount(ctx, "x")) },
 		"credit":     func() error { return second(a.Credit(ctx, "x", 1)) },
 		"audit":      func() error { return second(a.Audit(ctx)) },
 		"checkpoint": func() error { return a.Checkpoint(ctx, "/x") },
 		"stats":      func() error { return second(a.Stats(ctx)) },
+		"show":       func() error { return second(a.Account(ctx, "x")) },
+		"import":     func() error { return second(a.Import(ctx, nil)) },
+		"suspend":    func() error { return second(a.SuspendAccount(ctx, "x")) },
+		"add key":    func() error { return second(a.AddKey(ctx, "x", "y")) },
 	}
 }
 

@@ -86,14 +86,42 @@ func (r Role) MarshalText() ([]byte, error) {
 	return []byte(r.String()), nil
 }
 
+// State says whether an account's keys open anything.
+type State uint8
+
+const (
+	Active    State = 0
+	Removed   State = 1 // for good, until its key is added again; the amounts stay part of the audit
+	Suspended State = 2 // until it is resumed
+)
+
+// String returns "active", "removed", "suspended", or "state(N)" for anything else.
+func (s State) String() string {
+	switch s {
+	case Active:
+		return "active"
+	case Removed:
+		return "removed"
+	case Suspended:
+		return "suspended"
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// Client is whose a key is and what it may do.
+type Client struct {
+	ID    AccountID
+	Name  string // 1 to 128 bytes of UTF-8 without control characters; unique among accounts that are not removed
+	Role  Role
+	State State
+}
+
 // Account is a snapshot of one account. All amounts count coins since the account
 // was added; only Granted can be negative.
 type Account struct {
-	ID      AccountID
-	Name    string // 1 to 128 bytes of UTF-8 without control characters
-	Role    Role
-	Pin     Pin
-	Removed bool      // the pin opens nothing any more; the amounts stay part of the audit
+	Client
+	Pin     Pin       // of its key
+	OldPin  Pin       // of the key before, which works as well until it is dropped; zero if there is none
 	Created time.Time // millisecond precision
 
 	Granted  int64 // credit the operator gave, less what he took back

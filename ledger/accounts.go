@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -13,82 +12,6 @@ import (
 // maxGrant limits one grant and what an account was granted in all: 10^15 coins,
 // which JSON readers that know only floating point still hold exactly.
 const maxGrant = 1_000_000_000_000_000
-
-// AddAccount makes an account for the client with this pin. A removed account with the
-// same pin becomes active again, with its old id and amounts and the new name and
-// role. Errors: ErrAccountExists, ErrClosed, an unusable name or role, ctx.Err().
-func (l *Ledger) AddAccount(ctx context.Context, name string, role Role, pin Pin) (Account, error) {
-	leave, err := l.enter(ctx)
-	if err != nil {
-		return Account{}, err
-	}
-	defer leave()
-	if err := checkName(name); err != nil {
-		return Account{}, fmt.Errorf("ledger: add account: %w", err)
-	}
-	if _, err := role.MarshalText(); err != nil {
-		return Account{}, fmt.Errorf("ledger: add account: %w", err)
-	}
-	if err := l.pins.lock(ctx, l.gate.closing, pin); err != nil {
-		return Account{}, err
-	}
-	defer l.pins.unlock(pin)
-
-	record := accountRecord{role: role, created: l.now().UnixMilli(), pin: pin, name: name}
-	b := l.db.NewBatch()
-	var written error
-	id, err := l.findPin(l.db, pin)
-	switch {
-	case err == nil:
-		old, err := l.readRecord(l.db, id)
-		if err != nil {
-			return Account{}, errors.Join(err, b.Close())
-		}
-		if !old.removed {
-			return Account{}, errors.Join(ErrAccountExists, b.Close())
-		}
-		record.created = old.created
-	case errors.Is(err, ErrNoAccount):
-		// 128 random bits do not meet an id that is in use.
-		if _, err := rand.Read(id[:]); err != nil {
-			return Account{}, errors.Join(fmt.Errorf("ledger: add account: %w", err), b.Close())
-		}
-		written = errors.Join(b.Set(pinKey(pin), id[:], nil), b.Set(fundsKey(id), funds{}.append(nil), nil))
-	default:
-		return Account{}, errors.Join(err, b.Close())
-	}
-	l.commitAccount(b, errors.Join(written, b.Set(accountKey(id), record.append(nil), nil)))
-	return l.report(id)
-}
-
-// RemoveAccount marks an account as removed: its pin opens nothing any more. Its
-// amounts stay part of the books. Removing it again changes nothing. The ledger only
-// keeps the mark; whoever authenticates clients must heed it.
-func (l *Ledger) RemoveAccount(ctx context.Context, id AccountID) (Account, error) {
-	leave, err := l.enter(ctx)
-	if err != nil {
-		return Account{}, err
-	}
-	defer leave()
-	record, err := l.readRecord(l.db, id)
-	if err != nil {
-		return Account{}, err
-	}
-	// An account's pin never changes, so this is the lock that guards its record.
-	if err := l.pins.lock(ctx, l.gate.closing, record.pin); err != nil {
-		return Account{}, err
-	}
-	defer l.pins.unlock(record.pin)
-	if record, err = l.readRecord(l.db, id); err != nil {
-		return Account{}, err
-	}
-	if !record.removed {
-		record.removed = true
-		b := l.db.NewBatch()
-		l.commitAccount(b, b.Set(accountKey(id), record.append(nil), nil))
-	}
-	return l.report(id)
-}
 
 // Grant adds amount coins to an account's credit, or takes them if it is negative. It
 // returns ErrInsufficient if that exceeds the balance, ErrGrantLimit if it takes the sum
@@ -161,13 +84,6 @@ func (l *Ledger) applyIf(b *pebble.Batch, id AccountID, seen *tallies) bool {
 	return true
 }
 
-func (l *Ledger) commitAccount(b *pebble.Batch, err error) {
-	if err != nil {
-		l.log.die(fmt.Errorf("ledger: change an account: %w", err))
-	}
-	l.apply(b)
-}
-
 // Account returns an account as it is now, or ErrNoAccount.
 func (l *Ledger) Account(ctx context.Context, id AccountID) (Account, error) {
 	leave, err := l.enter(ctx)
@@ -175,20 +91,6 @@ func (l *Ledger) Account(ctx context.Context, id AccountID) (Account, error) {
 		return Account{}, err
 	}
 	defer leave()
-	return l.report(id)
-}
-
-// AccountByPin returns the account of a pin, also a removed one, or ErrNoAccount.
-func (l *Ledger) AccountByPin(ctx context.Context, pin Pin) (Account, error) {
-	leave, err := l.enter(ctx)
-	if err != nil {
-		return Account{}, err
-	}
-	defer leave()
-	id, err := l.findPin(l.db, pin)
-	if err != nil {
-		return Account{}, err
-	}
 	return l.report(id)
 }
 
@@ -280,7 +182,7 @@ func (l *Ledger) readAccount(id AccountID) (a Account, seen tallies, err error) 
 // assemble puts an account together from snapshots of one moment, and the sum of the
 // tallies of the shards that have names; those are not read.
 func (l *Ledger) assemble(id AccountID, snaps []*pebble.Snapshot, sum tally, have *[maxShards]bool) (Account, error) {
-	record, err := l.readRecord(snaps[0], id)
+	record, err := readRecord(snaps[0], id)
 	if err != nil {
 		return Account{}, err
 	}
@@ -294,22 +196,11 @@ func (l *Ledger) assemble(id AccountID, snaps []*pebble.Snapshot, sum tally, hav
 		}
 	}
 	return Account{
-		ID: id, Name: record.name, Role: record.role, Pin: record.pin, Removed: record.removed,
+		Client: record.client(id), Pin: record.pin, OldPin: record.oldPin,
 		Created: time.UnixMilli(record.created),
 		Granted: f.granted, Issued: f.issued,
 		Redeemed: sum.redeemed, Returned: sum.returned, Refunded: sum.refunded,
 	}, nil
-}
-
-func (l *Ledger) readRecord(db pebble.Reader, id AccountID) (accountRecord, error) {
-	a, found, err := get(db, accountKey(id), decodeAccount)
-	switch {
-	case err != nil:
-		return accountRecord{}, fmt.Errorf("%w: account %v: %w", errRead, id, err)
-	case !found:
-		return accountRecord{}, ErrNoAccount
-	}
-	return a, nil
 }
 
 // checkAccount returns ErrNoAccount unless the account exists, removed or not.
@@ -325,17 +216,6 @@ func (l *Ledger) checkAccount(id AccountID) error {
 		return fmt.Errorf("%w: account %v: %w", errRead, id, err)
 	}
 	return nil
-}
-
-func (l *Ledger) findPin(db pebble.Reader, pin Pin) (id AccountID, err error) {
-	id, found, err := get(db, pinKey(pin), decodePin)
-	switch {
-	case err != nil:
-		return AccountID{}, fmt.Errorf("%w: account of pin %v: %w", errRead, pin, err)
-	case !found:
-		return AccountID{}, ErrNoAccount
-	}
-	return id, nil
 }
 
 // getFunds returns an account's funds. Every account has them from the beginning.

@@ -46,7 +46,8 @@ const maxProblems = 100
 //   - a coin is in one state, its record can be read, and it is counted by its shard;
 //   - a shard's index, if it has one, holds exactly the live coins of the store;
 //   - each shard's counters are the sums of the accounts' tallies in it;
-//   - each account has one pin, funds and only tallies of shards that exist;
+//   - each account has its pins, its name, funds and only tallies of shards that exist, and
+//     no pin or name leads elsewhere;
 //   - what the accounts withdrew is what the shards issued and what is under way;
 //   - credit granted = balances + live + returned + under way.
 //
@@ -168,6 +169,7 @@ func (a *auditor) scanAccounts() {
 		defer rows.close(a)
 		tallyRows = append(tallyRows, rows)
 	}
+	pins, names := 0, 0
 	a.each(kindAccount, "accounts", func(key, value []byte) {
 		if len(key) != accountKeyLen {
 			a.broken("an account's key has the wrong length")
@@ -182,8 +184,19 @@ func (a *auditor) scanAccounts() {
 		record, err := decodeAccount(value)
 		if err != nil {
 			a.broken("account %v: %v", id, err)
-		} else if found, err := a.l.findPin(a.view.accounts(), record.pin); err != nil || found != id {
-			a.problem("account %v: its pin does not lead to it", id)
+		} else {
+			for _, pin := range record.pins() {
+				pins++
+				if found, err := findOwner(a.view.accounts(), pinKey(pin)); err != nil || found != id {
+					a.problem("account %v: a pin does not lead to it", id)
+				}
+			}
+			if record.state != Removed {
+				names++
+				if found, err := findOwner(a.view.accounts(), nameKey(record.name)); err != nil || found != id {
+					a.problem("account %v: its name does not lead to it", id)
+				}
+			}
 		}
 		var f funds
 		if !fundsRows.at(id[:]) {
@@ -210,10 +223,10 @@ func (a *auditor) scanAccounts() {
 		a.skip(rows, nil, "a tally")
 	}
 
-	pins := 0
-	a.each(kindPin, "pins", func(key, value []byte) { pins++ })
-	if a.ctx.Err() == nil && pins != a.report.Accounts && !a.partial {
-		a.problem("there are %d pins for %d accounts", pins, a.report.Accounts)
+	a.each(kindPin, "pins", func(key, value []byte) { pins-- })
+	a.each(kindName, "names", func(key, value []byte) { names-- })
+	if a.ctx.Err() == nil && (pins != 0 || names != 0) && !a.partial {
+		a.problem("the accounts have %d pins and %d names more than lead to them", pins, names)
 	}
 }
 
@@ -261,7 +274,7 @@ func (a *auditor) scanWithdrawals() {
 			a.broken("a withdrawal under way: %v", err)
 			return
 		}
-		if _, err := a.l.readRecord(a.view.accounts(), p.account); err != nil {
+		if _, err := readRecord(a.view.accounts(), p.account); err != nil {
 			a.problem("a withdrawal under way has no account: %v", err)
 		}
 		if a.l.o.keyless {

@@ -74,13 +74,21 @@ func TestAuditFinds(t *testing.T) {
 		{"an unreadable account", func(b *books) { b.set(accountKey(b.an), []byte{1}) }, []string{"record cannot be read: account"}},
 		{"an account's key of wrong length", func(b *books) { b.set([]byte{kindAccount, 1}, nil) }, []string{"an account's key has the wrong length"}},
 		{"a pin gone", func(b *books) {
-			a, err := b.l.readRecord(b.l.db, b.an)
+			a, err := readRecord(b.l.db, b.an)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b.del(pinKey(a.pin))
-		}, []string{"its pin does not lead to it"}},
-		{"a pin too many", func(b *books) { b.set(pinKey(Pin{1}), b.an[:]) }, []string{"3 pins for 2 accounts"}},
+		}, []string{"a pin does not lead to it"}},
+		{"a pin too many", func(b *books) { b.set(pinKey(Pin{1}), b.an[:]) }, []string{"-1 pins and 0 names more than lead"}},
+		{"a name gone", func(b *books) {
+			a, err := readRecord(b.l.db, b.an)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.del(nameKey(a.name))
+		}, []string{"its name does not lead to it"}},
+		{"a name too many", func(b *books) { b.set(nameKey("nobody"), b.an[:]) }, []string{"0 pins and -1 names more than lead"}},
 		{"a withdrawal of nobody", func(b *books) {
 			w := withdrawal{state: withdrawalPending, count: 2, salt: freshSalt()}
 			b.set(appendPendingKey(nil, &AccountID{9}, &RequestID{}), w.append(nil))
@@ -98,7 +106,7 @@ func TestAuditFinds(t *testing.T) {
 		{"a first window with a long key", func(b *books) { b.set([]byte{kindKept, kindSpent, 1}, make([]byte, 4)) }, []string{"kept windows cannot be read"}},
 		{"a window that was dropped", func(b *books) { b.set(keptKey(kindSpent), []byte{0xff, 0xff, 0xff, 0xff}) }, []string{"in a window that was dropped"}},
 		{"an unknown kind, first", func(b *books) { b.set([]byte{0}, nil) }, []string{"a kind that this program does not know"}},
-		{"an unknown kind, between", func(b *books) { b.set([]byte{'n', 1}, nil) }, []string{"a kind that this program does not know"}},
+		{"an unknown kind, between", func(b *books) { b.set([]byte{'o', 1}, nil) }, []string{"a kind that this program does not know"}},
 		{"an unknown kind, last", func(b *books) { b.set([]byte{'z'}, nil) }, []string{"a kind that this program does not know"}},
 		{"many unreadable records", func(b *books) {
 			for i := range 300 {

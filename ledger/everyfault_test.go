@@ -332,9 +332,9 @@ func (r *faultRun) begin() bool {
 	pin, pin2 := Pin(fresh()), Pin(fresh())
 	add := func(id *AccountID, pin Pin) func() error {
 		return func() error {
-			a, err := r.l.AddAccount(ctx, "somebody", RoleCollector, pin)
+			a, err := r.l.AddAccount(ctx, "somebody "+pin.String(), RoleCollector, pin)
 			if errors.Is(err, ErrAccountExists) { // an earlier try got further than it said
-				a, err = r.l.AccountByPin(ctx, pin)
+				a.Client, err = r.l.ClientByPin(ctx, pin)
 			}
 			*id = a.ID
 			if err == nil {

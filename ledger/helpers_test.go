@@ -102,7 +102,8 @@ func freshRequest() RequestID { b := fresh(); return RequestID(b[:16]) }
 
 func addAccount(t testing.TB, l *Ledger, credit int64) AccountID {
 	t.Helper()
-	a, err := l.AddAccount(ctx, "somebody", RoleCollector, Pin(fresh()))
+	pin := Pin(fresh())
+	a, err := l.AddAccount(ctx, "somebody "+pin.String(), RoleCollector, pin)
 	if err == nil && credit > 0 {
 		a, err = l.Grant(ctx, a.ID, credit)
 	}

@@ -75,6 +75,12 @@ const (
 	maxCommit = 4096
 )
 
+// Check returns what Open would say of the options alone.
+func (o Options) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 func validShards(n int) bool { return n >= 1 && n <= maxShards && n&(n-1) == 0 }
 
 // withDefaults fills in what is zero and checks every limit.

@@ -14,13 +14,14 @@ import (
 // type windows, coin states at type coin.
 //
 //	key                                    value
-//	a | account 16                         role 1 | removed 1 | created unix ms 8 | pin 32 | name   account
+//	a | account 16                         role 1 | state 1 | created unix ms 8 | pin 32 | old pin 32 | name   account
 //	b | account 16 | shard 1               redeemed 8 | returned 8 | refunded 8                     tally of one account in one shard
 //	c | shard 1                            issued 8 | redeemed 8 | returned 8 | refunded live 8 | refunded returned 8 | commits 8
 //	d | window 4 | account 16 | request 16 state 1 | count 4 | salt 32                              withdrawal that ended
 //	g | account 16                         granted 8 (signed) | issued 8                            funds
 //	l | fingerprint 16                     -                                                        live coin
 //	m                                      format 4 | shards 2 | mint 16 | disks 1 | disk 1 | id 16   what this store is
+//	n | name                               account 16                                               account of a name, unless it is removed
 //	p | pin 32                             account 16                                               account of a pin
 //	r | fingerprint 16                     redeemer 16 | digest 16 | unix ms 8                      returned coin
 //	s | window 4 | fingerprint 16          state 1 | account 16 | unix ms 8 [| redeemer 16 | digest 16]   spent coin
@@ -30,7 +31,7 @@ import (
 // A fingerprint is at any time under at most one of l, r, s. Its shard is given by
 // its first bits, see shardOf. Rows b and c are written only by the committer of
 // their shard, in one batch with the coins they count; rows g and x only under
-// their account's lock, rows a and p only under their pin's lock.
+// their account's lock, rows a, n and p only under the truststore's.
 const (
 	kindAccount  = 'a'
 	kindTally    = 'b'
@@ -39,6 +40,7 @@ const (
 	kindFunds    = 'g'
 	kindLive     = 'l'
 	kindMeta     = 'm'
+	kindName     = 'n'
 	kindPin      = 'p'
 	kindReturned = 'r'
 	kindSpent    = 's'
@@ -47,11 +49,11 @@ const (
 )
 
 // kinds lists every kind byte there is, in order.
-const kinds = "abcdglmprswx"
+const kinds = "abcdglmnprswx"
 
 // formatVersion is written into new stores. A store with a higher number was
 // written by a newer program and is refused.
-const formatVersion = 2
+const formatVersion = 3
 
 const (
 	liveKeyLen     = 1 + 16
@@ -97,6 +99,7 @@ func appendEndedKey(dst []byte, window uint32, acc *AccountID, id *RequestID) []
 func keptKey(kind byte) []byte       { return []byte{kindKept, kind} }
 func accountKey(id AccountID) []byte { return append([]byte{kindAccount}, id[:]...) }
 func fundsKey(id AccountID) []byte   { return append([]byte{kindFunds}, id[:]...) }
+func nameKey(name string) []byte     { return append([]byte{kindName}, name...) }
 func pinKey(pin Pin) []byte          { return append([]byte{kindPin}, pin[:]...) }
 func metaKey() []byte                { return []byte{kindMeta} }
 
@@ -195,21 +198,18 @@ func decodeMeta(b []byte) (m meta, err error) {
 // accountRecord is the part of an account that only the operator changes.
 type accountRecord struct {
 	role    Role
-	removed bool
+	state   State
 	created int64 // unix ms
 	pin     Pin
+	oldPin  Pin // zero if there is none
 	name    string
 }
 
-const accountMinLen = 1 + 1 + 8 + 32
+const accountMinLen = 1 + 1 + 8 + 32 + 32
 
 func (a accountRecord) append(dst []byte) []byte {
-	dst = append(dst, byte(a.role), 0)
-	if a.removed {
-		dst[len(dst)-1] = 1
-	}
-	dst = appendInt64(dst, a.created)
-	dst = append(dst, a.pin[:]...)
+	dst = appendInt64(append(dst, byte(a.role), byte(a.state)), a.created)
+	dst = append(append(dst, a.pin[:]...), a.oldPin[:]...)
 	return append(dst, a.name...)
 }
 
@@ -222,20 +222,25 @@ func decodeAccount(b []byte) (a accountRecord, err error) {
 	if _, err := a.role.MarshalText(); err != nil {
 		return accountRecord{}, badRecord("account", "unknown role")
 	}
-	switch r.byte() {
-	case 0:
-	case 1:
-		a.removed = true
-	default:
-		return accountRecord{}, badRecord("account", "unknown flag")
+	if a.state = State(r.byte()); a.state > Suspended {
+		return accountRecord{}, badRecord("account", "unknown state")
 	}
 	a.created = r.int64()
 	r.copy(a.pin[:])
+	r.copy(a.oldPin[:])
 	if err := checkName(string(r)); err != nil {
 		return accountRecord{}, badRecord("account", err.Error())
 	}
 	a.name = string(r)
 	return a, nil
+}
+
+// pins returns the pins that lead to the account.
+func (a accountRecord) pins() []Pin {
+	if a.oldPin == (Pin{}) {
+		return []Pin{a.pin}
+	}
+	return []Pin{a.pin, a.oldPin}
 }
 
 // maxAccountName limits an account's name, in bytes.
@@ -258,10 +263,10 @@ func checkName(name string) error {
 	return nil
 }
 
-// decodePin reads the account of a pin.
-func decodePin(b []byte) (id AccountID, err error) {
+// decodeOwner reads the account of a pin or a name.
+func decodeOwner(b []byte) (id AccountID, err error) {
 	if len(b) != len(id) {
-		return id, badRecord("pin", "wrong length")
+		return id, badRecord("pin or name", "wrong length")
 	}
 	return AccountID(b), nil
 }

@@ -36,7 +36,7 @@ var codecs = []struct {
 		"02" + "01" + "ffffffffffffffff" + strings.Repeat("00", 32) + "78",
 	}},
 	{"pin", func(b []byte) ([]byte, error) {
-		id, err := decodePin(b)
+		id, err := decodeOwner(b)
 		return id[:], err
 	}, []string{strings.Repeat("07", 16)}},
 	{"funds", func(b []byte) ([]byte, error) {

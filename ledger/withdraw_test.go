@@ -130,7 +130,8 @@ func TestWithdrawVoid(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := l.db.NewBatch()
-	l.commitAccount(b, b.Set(fundsKey(acc), funds{103, 3}.append(nil), nil))
+	l.must(b.Set(fundsKey(acc), funds{103, 3}.append(nil), nil))
+	l.apply(b)
 	mustAudit(t, l)
 
 	id := freshRequest()
@@ -301,13 +302,15 @@ func TestAccountLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(l.accounts.lock(ctx, nil, a.ID), l.pins.lock(ctx, nil, pin)); err != nil {
+	if err := errors.Join(l.accounts.lock(ctx, nil, a.ID), l.trust.lock(ctx, nil, struct{}{})); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(context.Context) error{
-		"AddAccount":    func(ctx context.Context) error { _, err := l.AddAccount(ctx, "again", RoleCollector, pin); return err },
-		"RemoveAccount": func(ctx context.Context) error { _, err := l.RemoveAccount(ctx, a.ID); return err },
-		"Grant":         func(ctx context.Context) error { _, err := l.Grant(ctx, a.ID, 1); return err },
+		"AddAccount": func(ctx context.Context) error { _, err := l.AddAccount(ctx, "again", RoleCollector, pin); return err },
+		"SetState":   func(ctx context.Context) error { _, err := l.SetState(ctx, a.ID, Removed); return err },
+		"AddPin":     func(ctx context.Context) error { _, err := l.AddPin(ctx, a.ID, Pin{1}); return err },
+		"DropPin":    func(ctx context.Context) error { _, err := l.DropPin(ctx, a.ID, pin); return err },
+		"Grant":      func(ctx context.Context) error { _, err := l.Grant(ctx, a.ID, 1); return err },
 	} {
 		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		if err := change(short); !errors.Is(err, context.DeadlineExceeded) {
@@ -316,7 +319,7 @@ func TestAccountLocks(t *testing.T) {
 		cancel()
 	}
 	l.accounts.unlock(a.ID)
-	l.pins.unlock(pin)
+	l.trust.unlock(struct{}{})
 	if got, err := l.Account(ctx, a.ID); err != nil || got != a {
 		t.Errorf("the account became %+v, %v", got, err)
 	}

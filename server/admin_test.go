@@ -66,6 +66,27 @@ func parse[T any](t testing.TB, r reply) T {
 	return v
 }
 
+// list returns the truststore by account.
+func (h *harness) list() map[string]wire.AdminAccount {
+	h.t.Helper()
+	r := h.adminDo("GET", wire.AdminPathAccounts, nil).want(h.t, "list", 200)
+	out := map[string]wire.AdminAccount{}
+	d := json.NewDecoder(bytes.NewReader(r.body))
+	for {
+		var line wire.AccountLine
+		if err := d.Decode(&line); err != nil || line.End == nil && line.Account == nil {
+			h.t.Fatalf("list: %v\n%s", err, r.body)
+		}
+		if line.End != nil {
+			if int(*line.End) != len(out) || d.More() {
+				h.t.Errorf("a list of %d ends with %d, or goes on", len(out), *line.End)
+			}
+			return out
+		}
+		out[line.Account.ID] = *line.Account
+	}
+}
+
 // TestAdmin walks an account through everything the operator can do.
 func TestAdmin(t *testing.T) {
 	h := start(t)
@@ -73,11 +94,11 @@ func TestAdmin(t *testing.T) {
 	pin := ledger.Pin(p.id.Pin).String()
 	const accounts = wire.AdminPathAccounts
 
-	if list := parse[wire.AdminAccounts](t, h.adminDo("GET", accounts, nil).want(t, "list", 200)); list.Accounts == nil || len(list.Accounts) != 0 {
+	if list := h.list(); len(list) != 0 {
 		t.Errorf("a new bank lists %v", list)
 	}
 	a := parse[wire.AdminAccount](t, h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-1", Role: "collector", Pin: pin, Credit: 10}).want(t, "add", 200))
-	if a.Name != "cam-1" || a.Role != "collector" || a.Pin != pin || a.Balance != 10 || a.Granted != 10 || a.Removed || len(a.ID) != 32 || time.Since(a.Created) > time.Minute {
+	if a.Name != "cam-1" || a.Role != "collector" || a.Pin != pin || a.Balance != 10 || a.Granted != 10 || a.State != "active" || len(a.ID) != 32 || time.Since(a.Created) > time.Minute {
 		t.Errorf("added %+v", a)
 	}
 	coins := p.withdraw(4)
@@ -122,8 +143,8 @@ func TestAdmin(t *testing.T) {
 	other := ledger.Pin{7}.String()
 	h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-1", Role: "collector", Pin: other}).want(t, "name taken", 409)
 	h.adminDo("POST", accounts, wire.AddAccount{Name: "cam-9", Role: "collector", Pin: pin}).want(t, "key taken", 409)
-	removed := parse[wire.RemovedAccount](t, h.adminDo("POST", accounts+"/cam-1/remove", nil).want(t, "remove", 200))
-	if !removed.Removed || removed.ID != a.ID || removed.ConnectionsClosed != 1 {
+	removed := parse[wire.ChangedAccount](t, h.adminDo("POST", accounts+"/cam-1/remove", nil).want(t, "remove", 200))
+	if removed.State != "removed" || removed.ID != a.ID || removed.ConnectionsClosed != 1 {
 		t.Errorf("removed %+v", removed)
 	}
 	h.adminDo("POST", accounts+"/cam-1/remove", nil).want(t, "remove again by name", 404)
@@ -134,9 +155,14 @@ func TestAdmin(t *testing.T) {
 	}
 	h.adminDo("POST", accounts+"/"+a.ID+"/credit", wire.Credit{Amount: 3}).want(t, "credit a removed id", 200)
 	h.adminDo("POST", accounts+"/"+a.ID+"/credit", wire.Credit{Amount: -3}).want(t, "payout of a removed id", 200)
-	list := parse[wire.AdminAccounts](t, h.adminDo("GET", accounts, nil).want(t, "list", 200))
-	if len(list.Accounts) != 3 || list.Accounts[0].Name != "cam-1" || !list.Accounts[0].Removed || list.Accounts[1].ID != b.ID || list.Accounts[2].Name != "lab-1" {
+	list := h.list()
+	if len(list) != 3 || list[a.ID].State != "removed" || list[b.ID].Name != "cam-1" || list[b.ID].State != "active" || list[analyst.account.ID.String()].Redeemed != 3 {
 		t.Errorf("list %+v", list)
+	}
+	for _, path := range []string{"/cam-1", "/" + b.ID} {
+		if got := parse[wire.AdminAccount](t, h.adminDo("GET", accounts+path, nil).want(t, "show", 200)); got != list[b.ID] {
+			t.Errorf("%s shows %+v", path, got)
+		}
 	}
 }
 
@@ -176,6 +202,14 @@ func TestAdminRefuses(t *testing.T) {
 		{"credit an unknown id", "POST", accounts + "/" + strings.Repeat("0a", 16) + "/credit", wire.Credit{Amount: 1}, 404},
 		{"credit nothing", "POST", accounts + "/nobody/credit", wire.Credit{}, 400},
 		{"remove nobody", "POST", accounts + "/nobody/remove", nil, 404},
+		{"suspend nobody", "POST", accounts + "/nobody/suspend", nil, 404},
+		{"show nobody", "GET", accounts + "/nobody", nil, 404},
+		{"zero pin", "POST", accounts, add("a", "analyst", ledger.Pin{}.String(), 0), 400},
+		{"a key for nobody", "POST", accounts + "/nobody/add-key", wire.AccountKey{Pin: pin}, 404},
+		{"half a key", "POST", accounts + "/nobody/add-key", wire.AccountKey{Pin: pin[1:]}, 400},
+		{"drop no key", "POST", accounts + "/nobody/drop-key", wire.AccountKey{}, 400},
+		{"an empty import", "POST", wire.AdminPathImport, wire.Import{}, 400},
+		{"an import of 1001", "POST", wire.AdminPathImport, wire.Import{Accounts: make([]wire.AddAccount, 1001)}, 400},
 		{"no checkpoint folder", "POST", wire.AdminPathCheckpoint, wire.Checkpoint{}, 400},
 		{"wrong method", "DELETE", accounts, nil, 405},
 		{"audit by GET", "GET", wire.AdminPathAudit, nil, 405},
@@ -188,8 +222,7 @@ func TestAdminRefuses(t *testing.T) {
 			t.Errorf("%s: no Allow", c.name)
 		}
 	}
-	list := parse[wire.AdminAccounts](t, h.adminDo("GET", accounts, nil))
-	if len(list.Accounts) != 0 {
+	if list := h.list(); len(list) != 0 {
 		t.Errorf("a refused request made %+v", list)
 	}
 }
@@ -244,27 +277,5 @@ func TestSocketFile(t *testing.T) {
 	}
 	if _, err := listenUnix(filepath.Join(dir, "no", "folder", "s")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
-	}
-}
-
-// noGrants is a ledger that adds accounts and then has no room for a grant.
-type noGrants struct{ *ledger.Ledger }
-
-func (noGrants) Grant(context.Context, ledger.AccountID, int64) (ledger.Account, error) {
-	return ledger.Account{}, ledger.ErrOverload
-}
-
-// TestAddedWithoutCredit: an overload is a promise that nothing happened, which must
-// not be given when the account was added and only its credit failed.
-func TestAddedWithoutCredit(t *testing.T) {
-	h := start(t, func(o *Options) { o.Accounts = noGrants{o.Accounts.(*ledger.Ledger)} })
-	id := newIdentity(t, "cam", time.Hour)
-	add := wire.AddAccount{Name: "cam", Role: "collector", Pin: ledger.Pin(id.Pin).String(), Credit: 5}
-	r := h.adminDo("POST", wire.AdminPathAccounts, add)
-	if r.status != 500 || !strings.Contains(string(r.body), "grant it now") {
-		t.Errorf("answer %d: %s", r.status, r.body)
-	}
-	if a, err := h.store.AccountByPin(t.Context(), ledger.Pin(id.Pin)); err != nil || a.Balance() != 0 {
-		t.Errorf("account %+v, %v; want one without credit", a, err)
 	}
 }

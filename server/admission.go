@@ -197,6 +197,7 @@ func (c *begunConn) Read(p []byte) (int, error) {
 var (
 	errUnknownKey  = errors.New("server: the client's key is not in the truststore")
 	errRemovedKey  = errors.New("server: the client's key was removed from the truststore")
+	errSuspended   = errors.New("server: the client's account is suspended")
 	errCertificate = errors.New("server: the client's certificate is not acceptable")
 	errTruststore  = errors.New("server: the truststore cannot be read")
 	errCrowded     = errors.New("server: too many handshakes at once")
@@ -204,7 +205,7 @@ var (
 
 // refusalReasons are the values of the metric's label.
 var refusalReasons = []string{
-	"unknown_key", "removed_key", "certificate", "truststore", "crowded", "timeout", "closed", "tls",
+	"unknown_key", "removed_key", "suspended", "certificate", "truststore", "crowded", "timeout", "closed", "tls",
 }
 
 func refusalReason(err error) string {
@@ -213,6 +214,8 @@ func refusalReason(err error) string {
 		return "unknown_key"
 	case errors.Is(err, errRemovedKey):
 		return "removed_key"
+	case errors.Is(err, errSuspended):
+		return "suspended"
 	case errors.Is(err, errCertificate):
 		return "certificate"
 	case errors.Is(err, errTruststore):
@@ -234,10 +237,14 @@ func (s *Server) tlsConfig() *tls.Config {
 		_, err := s.trusted(pin)
 		return err
 	})
+	config.Certificates = nil
+	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return &s.certificate.Load().Certificate, nil
+	}
 	check := config.VerifyConnection
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		err := check(cs)
-		if err == nil || errors.Is(err, errUnknownKey) || errors.Is(err, errRemovedKey) || errors.Is(err, errTruststore) {
+		if err == nil || errors.Is(err, errUnknownKey) || errors.Is(err, errRemovedKey) || errors.Is(err, errSuspended) || errors.Is(err, errTruststore) {
 			return err
 		}
 		return errors.Join(errCertificate, err)

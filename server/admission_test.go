@@ -39,7 +39,7 @@ func TestSilentConnectionsBlockNobody(t *testing.T) {
 	collector := h.collector()
 	begin := time.Now()
 	silent := h.plain(200, "")
-	eventually(t, "all accepted", func() bool { return h.s.admission.open.Load() == 200 })
+	eventually(t, "all accepted", func() bool { return h.metric("ecoin_connections_accepted_total") == 200 })
 	for i := range 5 {
 		p := h.stranger(collector.id) // a new connection each
 		p.do("GET", wire.PathKeys, nil).want(t, fmt.Sprint("beside silent connections ", i), 200)

@@ -272,10 +272,10 @@ func TestOneWinner(t *testing.T) {
 // fakeBank stands in front of the real one.
 type fakeBank struct {
 	Bank
-	redeem func(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error)
+	redeem func(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error)
 }
 
-func (b *fakeBank) Redeem(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b *fakeBank) Redeem(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	return b.redeem(ctx, acc, dst, body)
 }
 
@@ -283,7 +283,7 @@ func (b *fakeBank) Redeem(ctx context.Context, acc ledger.Account, dst, body []b
 func TestRefusalTable(t *testing.T) {
 	var fail error
 	h := start(t, func(o *Options) {
-		o.Bank = &fakeBank{o.Bank, func(context.Context, ledger.Account, []byte, []byte) ([]byte, error) {
+		o.Bank = &fakeBank{o.Bank, func(context.Context, ledger.Client, []byte, []byte) ([]byte, error) {
 			return nil, fmt.Errorf("redeem: %w", fail)
 		}}
 	})
@@ -314,7 +314,7 @@ func TestRefusalTable(t *testing.T) {
 func TestPanic(t *testing.T) {
 	h := start(t, func(o *Options) {
 		real := o.Bank
-		o.Bank = &fakeBank{real, func(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+		o.Bank = &fakeBank{real, func(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 			if len(body) == 1 {
 				panic("with a secret: swordfish")
 			}
@@ -397,7 +397,7 @@ type refundSpy struct {
 	seen *[]byte
 }
 
-func (b *refundSpy) Refund(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b *refundSpy) Refund(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	*b.seen = body
 	return b.Bank.Refund(ctx, acc, dst, body)
 }

@@ -21,10 +21,11 @@ const (
 // and endIdle may be called by any.
 type conn struct {
 	*tls.Conn
-	raw          net.Conn       // below TLS
-	account      ledger.Account // as it was at the handshake; id and role stay true
-	expires      time.Time      // end of the client's certificate
-	writeTimeout time.Duration  // for each write
+	raw          net.Conn      // below TLS
+	account      ledger.Client // as it was at the handshake; id and role stay true
+	pin          ledger.Pin    // of the key it came with
+	expires      time.Time     // end of the client's certificate
+	writeTimeout time.Duration // for each write
 
 	// idleSince is when the connection began to wait for a request, in Unix ns, and
 	// 0 from the first byte of a request until its answer is sent.
@@ -132,6 +133,20 @@ func (x *connIndex) cut(id ledger.AccountID) int {
 		c.cut()
 	}
 	return len(x.conns[id])
+}
+
+// cutKey closes every connection of an account that came with one of its keys, and
+// returns how many there were.
+func (x *connIndex) cutKey(id ledger.AccountID, pin ledger.Pin) (n int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for c := range x.conns[id] {
+		if c.pin == pin {
+			c.cut()
+			n++
+		}
+	}
+	return n
 }
 
 // cutAll closes every connection and returns how many there were.

@@ -87,7 +87,7 @@ func TestDrain(t *testing.T) {
 	h := start(t, func(o *Options) {
 		o.DrainDelay = 300 * time.Millisecond
 		real := o.Bank
-		o.Bank = &fakeBank{real, func(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+		o.Bank = &fakeBank{real, func(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 			close(entered)
 			<-release
 			return real.Redeem(ctx, acc, dst, body)
@@ -151,7 +151,7 @@ func TestDrainGivesUp(t *testing.T) {
 	entered := make(chan struct{})
 	h := start(t, func(o *Options) {
 		o.DrainTimeout = 100 * time.Millisecond
-		o.Bank = &fakeBank{o.Bank, func(ctx context.Context, _ ledger.Account, dst, _ []byte) ([]byte, error) {
+		o.Bank = &fakeBank{o.Bank, func(ctx context.Context, _ ledger.Client, dst, _ []byte) ([]byte, error) {
 			close(entered)
 			<-ctx.Done()
 			time.Sleep(50 * time.Millisecond)

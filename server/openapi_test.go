@@ -87,35 +87,35 @@ type failingBank struct {
 	err *error
 }
 
-func (b failingBank) Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id ledger.RequestID, n int) ([]byte, error) {
+func (b failingBank) Withdraw(ctx context.Context, acc ledger.Client, dst []byte, id ledger.RequestID, n int) ([]byte, error) {
 	if *b.err != nil {
 		return dst, *b.err
 	}
 	return b.Bank.Withdraw(ctx, acc, dst, id, n)
 }
 
-func (b failingBank) Redeem(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b failingBank) Redeem(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	if *b.err != nil {
 		return dst, *b.err
 	}
 	return b.Bank.Redeem(ctx, acc, dst, body)
 }
 
-func (b failingBank) Return(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b failingBank) Return(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	if *b.err != nil {
 		return dst, *b.err
 	}
 	return b.Bank.Return(ctx, acc, dst, body)
 }
 
-func (b failingBank) Refund(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+func (b failingBank) Refund(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 	if *b.err != nil {
 		return dst, *b.err
 	}
 	return b.Bank.Refund(ctx, acc, dst, body)
 }
 
-func (b failingBank) Account(ctx context.Context, acc ledger.Account) (wire.Account, error) {
+func (b failingBank) Account(ctx context.Context, acc ledger.Client) (wire.Account, error) {
 	if *b.err != nil {
 		return wire.Account{}, *b.err
 	}

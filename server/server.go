@@ -45,28 +45,37 @@ import (
 // Bank is what the API serves. Every method is safe for concurrent use, appends its
 // answer to dst and leaves dst unchanged on error, and keeps nothing of its arguments.
 type Bank interface {
-	Withdraw(ctx context.Context, acc ledger.Account, dst []byte, id ledger.RequestID, n int) ([]byte, error)
-	Redeem(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error)
-	Return(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error)
-	Refund(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error)
-	Account(ctx context.Context, acc ledger.Account) (wire.Account, error)
+	Withdraw(ctx context.Context, acc ledger.Client, dst []byte, id ledger.RequestID, n int) ([]byte, error)
+	Redeem(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error)
+	Return(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error)
+	Refund(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error)
+	Account(ctx context.Context, acc ledger.Client) (wire.Account, error)
 	Keys() wire.Keys
 	Audit(ctx context.Context) (wire.Audit, error)
 	WriteMetrics(w io.Writer)
 }
 
-// Accounts is the truststore and what the operator does with it: the ledger. Every
-// method is safe for concurrent use; changes are durable when they return nil.
+// Accounts is the truststore and what the operator does with it: the ledger, which
+// documents the methods. Every method is safe for concurrent use; changes are durable
+// when they return nil.
 type Accounts interface {
-	// AccountByPin finds the account of a key, removed ones too; ledger.ErrNoAccount.
-	AccountByPin(ctx context.Context, pin ledger.Pin) (ledger.Account, error)
+	ClientByPin(ctx context.Context, pin ledger.Pin) (ledger.Client, error)
 	Account(ctx context.Context, id ledger.AccountID) (ledger.Account, error)
+	AccountByName(ctx context.Context, name string) (ledger.Account, error)
 	Accounts(ctx context.Context, visit func(ledger.Account) error) error
-	AddAccount(ctx context.Context, name string, role ledger.Role, pin ledger.Pin) (ledger.Account, error)
-	RemoveAccount(ctx context.Context, id ledger.AccountID) (ledger.Account, error)
+	AddAccounts(ctx context.Context, accounts []ledger.NewAccount, ids []ledger.AccountID, errs []error) error
+	SetState(ctx context.Context, id ledger.AccountID, state ledger.State) (ledger.Account, error)
+	AddPin(ctx context.Context, id ledger.AccountID, pin ledger.Pin) (ledger.Account, error)
+	DropPin(ctx context.Context, id ledger.AccountID, pin ledger.Pin) (ledger.Account, error)
 	Grant(ctx context.Context, id ledger.AccountID, amount int64) (ledger.Account, error)
 	Checkpoint(dir string) error
 	Stats() ledger.Stats
+}
+
+// Journal keeps a record of what operators do.
+type Journal interface {
+	// Append returns once the action is on disk. fields is an object's members.
+	Append(action string, fields any) error
 }
 
 // Options configures New. Bank, Accounts, Certificate, Listener and Admin are
@@ -78,10 +87,12 @@ type Options struct {
 	Listener    net.Listener       // of the API, plain TCP; Run closes it
 	Admin       string             // path of the Unix socket of the admin API, made with mode 0600
 	Health      string             // address of the second listener; "127.0.0.1:0"
+	Journal     Journal            // of the admin API; nil for none
 
 	MaxConns           int           // client connections at once, handshakes included; 16,384
 	MaxConnsPerAddress int           // of one IPv4 address or IPv6 /64; a quarter of MaxConns
 	MaxHandshakes      int           // handshakes at once; 1,024
+	TrustCache         int           // clients whose account is remembered; 65,536; negative for none
 	DrainDelay         time.Duration // how long a stopping server serves on, not ready, closing connections as it answers; 500 ms
 	DrainTimeout       time.Duration // how long it then waits for requests under way before it cuts them; 15 s
 
@@ -108,10 +119,12 @@ type Server struct {
 	http      *fasthttp.Server
 	admission *admission
 	conns     connIndex
+	trust     *truststore
+
+	certificate atomic.Pointer[identity.Identity]
 
 	admin, health     *http.Server
 	adminLn, healthLn net.Listener
-	adminMu           sync.Mutex // makes "name is free" and "account added" one step
 
 	// base is the context of every request: alive through a drain, ended when the
 	// drain gives up.
@@ -132,7 +145,9 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{o: o, log: o.Logger, writeTimeout: writeTimeout}
 	s.base, s.cancel = context.WithCancel(context.Background())
+	s.certificate.Store(o.Certificate)
 	s.metrics = newInstruments(s)
+	s.trust = newTruststore(o.Accounts, max(o.TrustCache, 0), s.metrics.set)
 	s.makeRoutes()
 	s.http = s.newHTTP()
 	s.admission = newAdmission(s)
@@ -173,6 +188,7 @@ func (o *Options) check() error {
 	o.Health = cmp.Or(o.Health, "127.0.0.1:0")
 	o.MaxConns = cmp.Or(o.MaxConns, 16384)
 	o.MaxConnsPerAddress = cmp.Or(o.MaxConnsPerAddress, max(o.MaxConns/4, 1))
+	o.TrustCache = cmp.Or(o.TrustCache, 1<<16)
 	o.MaxHandshakes = cmp.Or(o.MaxHandshakes, 1024)
 	o.DrainDelay = cmp.Or(o.DrainDelay, 500*time.Millisecond)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 15*time.Second)
@@ -181,6 +197,10 @@ func (o *Options) check() error {
 	}
 	return nil
 }
+
+// SetCertificate replaces the bank's TLS certificate and key for handshakes from now on.
+// It is safe for concurrent use.
+func (s *Server) SetCertificate(id *identity.Identity) { s.certificate.Store(id) }
 
 // addr returns the API's bound address.
 func (s *Server) addr() net.Addr { return s.o.Listener.Addr() }

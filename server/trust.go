@@ -12,18 +12,20 @@ import (
 	"ecoin/ledger"
 )
 
-// trusted returns the active account of a key.
-func (s *Server) trusted(pin ledger.Pin) (ledger.Account, error) {
-	a, err := s.o.Accounts.AccountByPin(s.base, pin)
+// trusted returns whose a key is, if its account is active.
+func (s *Server) trusted(pin ledger.Pin) (ledger.Client, error) {
+	c, err := s.trust.client(s.base, pin)
 	switch {
 	case errors.Is(err, ledger.ErrNoAccount):
-		return ledger.Account{}, errUnknownKey
+		return ledger.Client{}, errUnknownKey
 	case err != nil:
-		return ledger.Account{}, fmt.Errorf("%w: %w", errTruststore, err)
-	case a.Removed:
-		return ledger.Account{}, errRemovedKey
+		return ledger.Client{}, fmt.Errorf("%w: %w", errTruststore, err)
+	case c.State == ledger.Suspended:
+		return ledger.Client{}, errSuspended
+	case c.State != ledger.Active:
+		return ledger.Client{}, errRemovedKey
 	}
-	return a, nil
+	return c, nil
 }
 
 // register makes a connection known under its account. The order matters: it is in
@@ -40,7 +42,7 @@ func (s *Server) register(tc *tls.Conn, raw net.Conn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: tc, raw: raw, account: account, expires: cert.NotAfter, writeTimeout: s.writeTimeout}
+	c := &conn{Conn: tc, raw: raw, account: account, pin: pin, expires: cert.NotAfter, writeTimeout: s.writeTimeout}
 	c.idle(now)
 	s.conns.add(c)
 	again, err := s.trusted(pin)

@@ -164,8 +164,8 @@ func customIdentity(t *testing.T, key any) *identity.Identity {
 func (h *harness) remove(name string) int {
 	h.t.Helper()
 	r := h.adminDo("POST", wire.AdminPathAccounts+"/"+name+"/"+wire.AdminActionRemove, nil).want(h.t, "remove", 200)
-	var out wire.RemovedAccount
-	if err := json.Unmarshal(r.body, &out); err != nil || !out.Removed {
+	var out wire.ChangedAccount
+	if err := json.Unmarshal(r.body, &out); err != nil || out.State != "removed" {
 		h.t.Fatalf("remove: %s (%v)", r.body, err)
 	}
 	return out.ConnectionsClosed
@@ -236,19 +236,19 @@ func TestRemovedKey(t *testing.T) {
 	}
 }
 
-// truststore lets the interface be embedded beside its method Accounts.
-type truststore = Accounts
+// accounts lets the interface be embedded beside its method Accounts.
+type accounts = Accounts
 
 // hookedAccounts calls after with the number of each lookup by pin, between the
 // lookup and its answer.
 type hookedAccounts struct {
-	truststore
+	accounts
 	n     atomic.Int64
 	after func(n int64)
 }
 
-func (a *hookedAccounts) AccountByPin(ctx context.Context, pin ledger.Pin) (ledger.Account, error) {
-	acc, err := a.truststore.AccountByPin(ctx, pin)
+func (a *hookedAccounts) ClientByPin(ctx context.Context, pin ledger.Pin) (ledger.Client, error) {
+	acc, err := a.accounts.ClientByPin(ctx, pin)
 	a.after(a.n.Add(1))
 	return acc, err
 }
@@ -267,7 +267,7 @@ func TestRemovalDuringHandshake(t *testing.T) {
 				once.Do(func() { cut.Store(int64(h.remove("cam-1"))) })
 			}
 		}}
-		h = start(t, func(o *Options) { hooked.truststore, o.Accounts = o.Accounts, hooked })
+		h = start(t, func(o *Options) { hooked.accounts, o.Accounts, o.TrustCache = o.Accounts, hooked, -1 })
 		h.wantNothing("removed during the handshake", h.collector().rawConfig())
 		eventually(t, "removal", func() bool { return cut.Load() >= 0 })
 		if want := map[int64]int64{3: 1}[moment]; cut.Load() != want {
@@ -288,7 +288,7 @@ func TestPipelinedBehindRemoval(t *testing.T) {
 	var calls atomic.Int64
 	h = start(t, func(o *Options) {
 		real := o.Bank
-		o.Bank = &fakeBank{real, func(ctx context.Context, acc ledger.Account, dst, body []byte) ([]byte, error) {
+		o.Bank = &fakeBank{real, func(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
 			if calls.Add(1) == 1 {
 				close(entered)
 				<-release
@@ -346,13 +346,13 @@ func TestTruststoreFailure(t *testing.T) {
 }
 
 type brokenAccounts struct {
-	truststore
+	accounts
 	broken *atomic.Bool
 }
 
-func (a *brokenAccounts) AccountByPin(ctx context.Context, pin ledger.Pin) (ledger.Account, error) {
+func (a *brokenAccounts) ClientByPin(ctx context.Context, pin ledger.Pin) (ledger.Client, error) {
 	if a.broken.Load() {
-		return ledger.Account{}, io.ErrUnexpectedEOF
+		return ledger.Client{}, io.ErrUnexpectedEOF
 	}
-	return a.truststore.AccountByPin(ctx, pin)
+	return a.accounts.ClientByPin(ctx, pin)
 }

@@ -22,7 +22,7 @@ type auditCmd struct {
 // runs on it.
 func (c *auditCmd) Run(ctx context.Context, log *slog.Logger, std streams) error {
 	p := newProgress(std.err)
-	p.begin("audit", 0)
+	p.begin("audit", 0, "")
 	a, err := c.audit(ctx, log)
 	p.end()
 	if err != nil {

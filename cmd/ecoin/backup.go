@@ -106,7 +106,7 @@ func copyFolder(ctx context.Context, p progress, step, from string, to []string)
 	if err != nil {
 		return nil, err
 	}
-	p.begin(step, total)
+	p.begin(step, total, "")
 	defer p.end()
 	return backup.Copy(ctx, from, to, p.add)
 }

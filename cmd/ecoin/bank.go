@@ -8,9 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,6 +16,7 @@ import (
 	"ecoin/bank"
 	"ecoin/core"
 	"ecoin/internal/bankkeys"
+	"ecoin/internal/journal"
 	"ecoin/ledger"
 	"ecoin/server"
 )
@@ -28,6 +27,10 @@ type bankDir string
 func (d bankDir) keys() string   { return filepath.Join(string(d), "keys") }
 func (d bankDir) ledger() string { return filepath.Join(string(d), "ledger") }
 func (d bankDir) socket() string { return filepath.Join(string(d), "admin.sock") }
+func (d bankDir) journal() *journal.Journal {
+	return journal.New(d.journalFile())
+}
+func (d bankDir) journalFile() string { return filepath.Join(string(d), "journal.jsonl") }
 
 type bankCmd struct {
 	Dir     bankDir  `help:"Folder of the bank: keys, ledger, admin socket." default:"${dir}"`
@@ -38,6 +41,8 @@ type bankCmd struct {
 	TLSCert string   `name:"tls-cert" help:"Certificate to use instead of the one in the key folder." placeholder:"FILE" and:"tls"`
 	TLSKey  string   `name:"tls-key" help:"Key of --tls-cert, mode 0600." placeholder:"FILE" and:"tls"`
 	Suite   string   `help:"Suite of the header key that is made on the first start: ${enum}." enum:"x25519,xwing,rsa3072" default:"x25519"`
+
+	CheckConfig bool `help:"Check settings, keys, certificate and folders, say what was found, and end. A bank may be running."`
 
 	Disk               []string      `help:"Folder on a further disk to spread the ledger over; can be repeated; fixed on the first start, with the order." placeholder:"DIR" sep:"none"`
 	IndexMemory        int64         `help:"Bytes of memory for the index of live coins, about 22 a coin: redeems then need a fraction of the CPU time. Parts of the ledger that do not fit work without. 0 for no index." default:"1073741824"`
@@ -52,6 +57,9 @@ type bankCmd struct {
 }
 
 func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error {
+	if c.CheckConfig {
+		return c.check(std.out)
+	}
 	if err := c.create(std.out); err != nil {
 		return err
 	}
@@ -59,8 +67,16 @@ func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error 
 	if err != nil {
 		return err
 	}
-	l, err := ledger.Open(c.Dir.ledger(), ledger.Options{
-		Mint:             keys.Mint.AppendFingerprints,
+	l, err := ledger.Open(c.Dir.ledger(), c.ledgerOptions(keys.Mint, log))
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.serve(ctx, log, keys, l), l.Close())
+}
+
+func (c *bankCmd) ledgerOptions(mint *core.Mint, log *slog.Logger) ledger.Options {
+	return ledger.Options{
+		Mint:             mint.AppendFingerprints,
 		Shards:           c.Shards,
 		SpentWindow:      c.SpentWindow,
 		WithdrawalWindow: c.WithdrawalWindow,
@@ -69,11 +85,7 @@ func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error 
 		IndexBytes:       c.IndexMemory,
 		Disks:            c.Disk,
 		Logger:           log,
-	})
-	if err != nil {
-		return err
 	}
-	return errors.Join(c.serve(ctx, log, keys, l), l.Close())
 }
 
 // create fills an empty folder and says so.
@@ -128,7 +140,7 @@ func (c *bankCmd) hosts() []string {
 	return hosts
 }
 
-// serve runs the bank until ctx ends, and takes up new header keys on SIGHUP.
+// serve runs the bank until ctx ends, and takes up new keys on SIGHUP.
 func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Keys, l *ledger.Ledger) error {
 	// Bound before the bank is made, because it announces its own address.
 	api, err := net.Listen("tcp", c.Listen)
@@ -151,6 +163,7 @@ func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Ke
 		Listener:           api,
 		Admin:              c.Dir.socket(),
 		Health:             c.Health,
+		Journal:            c.Dir.journal(),
 		MaxConns:           c.MaxConns,
 		MaxConnsPerAddress: c.MaxConnsPerAddress,
 		Logger:             log,
@@ -158,26 +171,12 @@ func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Ke
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
+	r := &runningBank{cmd: c, log: log, bank: b, server: s, ledger: l}
+	if err := r.record("bank started", keys.Ring); err != nil {
+		log.Error("the journal cannot be written", "err", err) // nor can operators do anything then
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Run(ctx) })
-	g.Go(func() error {
-		hup := make(chan os.Signal, 1)
-		signal.Notify(hup, syscall.SIGHUP)
-		defer signal.Stop(hup)
-		for {
-			select {
-			case <-hup:
-				ring, err := bankkeys.OpenRing(c.Dir.keys())
-				if err != nil {
-					log.Error("header keys not reloaded, the old ones stay", "err", err)
-					continue
-				}
-				b.SetKeys(ring)
-				log.Info("header keys reloaded", "keys", len(ring.Public()))
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})
+	g.Go(func() error { r.manage(ctx); return nil })
 	return g.Wait()
 }

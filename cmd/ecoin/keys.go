@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ type keysCmd struct {
 	Client keysClientCmd `cmd:"" help:"Make a key and certificate for a collector, an analyst or a director."`
 	New    keysNewCmd    `cmd:"" help:"Make a further header key for a bank; SIGHUP or a restart takes it up."`
 	List   keysListCmd   `cmd:"" help:"List a bank's header keys."`
+	Retire keysRetireCmd `cmd:"" help:"Take a header key of a bank out of use; SIGHUP or a restart makes it so."`
 }
 
 type keysClientCmd struct {
@@ -51,7 +53,27 @@ func (c *keysNewCmd) Run(std streams) error {
 	if err != nil {
 		return err
 	}
+	if err := c.Dir.journal().Append("header key made", map[string]any{"suite": suite.String(), "key_id": public.ID().String()}); err != nil {
+		return errors.Join(fmt.Errorf("the journal cannot be written, so the key is taken away again: %w", err), os.Remove(path))
+	}
 	fmt.Fprintf(std.out, "%s (0600)\nsuite %v, key id %v\nThe running bank takes it up on SIGHUP.\n", path, suite, public.ID())
+	return nil
+}
+
+type keysRetireCmd struct {
+	Dir   bankDir `help:"Folder of the bank." default:"${dir}"`
+	KeyID string  `arg:"" help:"Id of the key, 16 hexadecimal digits: see list."`
+}
+
+func (c *keysRetireCmd) Run(std streams) error {
+	if err := c.Dir.journal().Append("header key retired", map[string]any{"key_id": c.KeyID}); err != nil {
+		return fmt.Errorf("the journal cannot be written, so nothing was done: %w", err)
+	}
+	path, err := bankkeys.Retire(c.Dir.keys(), c.KeyID)
+	if err != nil {
+		return errors.Join(err, c.Dir.journal().Append("failed", map[string]any{"what": "header key retired", "error": err.Error()}))
+	}
+	fmt.Fprintf(std.out, "%s\nHeaders sealed for it open until the bank is told by SIGHUP; those still on their way then are lost to their collectors, who ask for a refund.\n", path)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"ecoin/client"
 	"ecoin/core"
+	"ecoin/internal/bankkeys"
 )
 
 // TestHeaderKeysWhileRunning adds a key of the other suite to a running bank, uses
@@ -62,8 +63,16 @@ func TestHeaderKeysWhileRunning(t *testing.T) {
 		}
 	}
 
-	if err := os.Rename(old[0], filepath.Join(b.dir, "retired")); err != nil {
-		t.Fatal(err)
+	for name, id := range map[string]string{"unknown": "00112233aabbccdd", "nothing": "", "half an id": first.Public.ID().String()[1:]} {
+		if code, _, stderr := ecoin(t, "keys", "retire", id, "--dir", b.dir); code != 1 || !strings.Contains(stderr, "no header key") {
+			t.Errorf("retire %s: %d, %s", name, code, stderr)
+		}
+	}
+	if out := mustEcoin(t, "keys", "retire", first.Public.ID().String(), "--dir", b.dir); !strings.Contains(out, "retired-"+filepath.Base(old[0])) || !strings.Contains(out, "SIGHUP") {
+		t.Errorf("keys retire says: %s", out)
+	}
+	if st := redeem(first.Public, core.Coin{1}); st != core.StatusNotLive { // it opens
+		t.Errorf("redeem under a retired key before the bank is told: %v", st)
 	}
 	b.cmd.Process.Signal(syscall.SIGHUP)
 	left := b.hasKeys(collector, 2)[0]
@@ -81,6 +90,25 @@ func TestHeaderKeysWhileRunning(t *testing.T) {
 	b.cmd.Process.Signal(syscall.SIGHUP)
 	b.says("header keys not reloaded, the old ones stay")
 	b.hasKeys(collector, 2)
+	mustEcoin(t, "journal", "--dir", b.dir)
+}
+
+func TestRetireKeepsTheLastKey(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := bankkeys.Create(filepath.Join(dir, "keys"), core.SuiteX25519, []string{"localhost"}); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := bankkeys.OpenRing(filepath.Join(dir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := ecoin(t, "keys", "retire", ring.Public()[0].ID().String(), "--dir", dir); code != 1 || !strings.Contains(stderr, "only header key") {
+		t.Errorf("%d, %s", code, stderr)
+	}
+	out := mustEcoin(t, "journal", "--print", "--dir", dir)
+	if !strings.Contains(out, `"action":"header key retired"`) || !strings.Contains(out, `"action":"failed"`) {
+		t.Errorf("the journal says %s", out)
+	}
 }
 
 // hasKeys waits until the bank announces n keys.

@@ -14,9 +14,10 @@ import (
 // progress shows how far long work is. One step is under way at a time: begin, any
 // number of add, end. The methods may be called by several goroutines.
 type progress interface {
-	// begin starts a step of total bytes; a total of 0 is not known.
-	begin(step string, total int64)
-	add(bytes int64)
+	// begin starts a step of total units, bytes if unit is empty; a total of 0 is not
+	// known.
+	begin(step string, total int64, unit string)
+	add(n int64)
 	end()
 }
 
@@ -33,34 +34,34 @@ type barProgress struct {
 	bar *progressbar.ProgressBar
 }
 
-func (p *barProgress) begin(step string, total int64) {
+func (p *barProgress) begin(step string, total int64, unit string) {
 	if total <= 0 {
 		total = -1
 	}
 	p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(step),
-		progressbar.OptionShowBytes(total > 0), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionShowBytes(total > 0 && unit == ""), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSpinnerType(14), progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish())
 }
 
-func (p *barProgress) add(bytes int64) { _ = p.bar.Add64(bytes) } // a terminal that is gone is no reason to stop
-func (p *barProgress) end()            { _ = p.bar.Finish() }
+func (p *barProgress) add(n int64) { _ = p.bar.Add64(n) } // a terminal that is gone is no reason to stop
+func (p *barProgress) end()        { _ = p.bar.Finish() }
 
 type lineProgress struct {
 	w     io.Writer
 	every time.Duration
 
 	mu          sync.Mutex // guards the rest, and the writing
-	step        string
+	step, unit  string
 	done, total int64
 	began       time.Time
 	stop        chan struct{} // closed by end
 	ended       chan struct{} // closed by the goroutine
 }
 
-func (p *lineProgress) begin(step string, total int64) {
+func (p *lineProgress) begin(step string, total int64, unit string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.step, p.done, p.total, p.began = step, 0, total, time.Now()
+	p.step, p.unit, p.done, p.total, p.began = step, unit, 0, total, time.Now()
 	p.stop, p.ended = make(chan struct{}), make(chan struct{})
 	go p.tell(p.stop, p.ended)
 }
@@ -82,17 +83,24 @@ func (p *lineProgress) tell(stop <-chan struct{}, ended chan<- struct{}) {
 func (p *lineProgress) line(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	amount := func(n int64) string { return fmt.Sprintf("%d %s", n, p.unit) }
+	if p.unit == "" {
+		amount = size
+	}
 	text := now.Sub(p.began).Round(time.Second).String()
-	if p.total > 0 {
-		text = fmt.Sprintf("%s of %s, %d %%", size(p.done), size(p.total), p.done*100/p.total)
+	switch {
+	case p.total > 0:
+		text = fmt.Sprintf("%s of %s, %d %%", amount(p.done), amount(p.total), p.done*100/p.total)
+	case p.done > 0:
+		text = fmt.Sprintf("%s, %s", amount(p.done), text)
 	}
 	fmt.Fprintf(p.w, "%s: %s\n", p.step, text)
 }
 
-func (p *lineProgress) add(bytes int64) {
+func (p *lineProgress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done += bytes
+	p.done += n
 }
 
 func (p *lineProgress) end() {

@@ -13,16 +13,16 @@ func TestLineProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		p := newProgress(&out)
-		p.begin("copy", 4<<20)
+		p.begin("copy", 4<<20, "")
 		p.add(1 << 20)
 		time.Sleep(6 * time.Second)
 		p.add(2 << 20)
 		time.Sleep(5 * time.Second)
 		p.end()
-		p.begin("audit", 0)
+		p.begin("audit", 0, "")
 		time.Sleep(11 * time.Second)
 		p.end()
-		p.begin("quick", 10)
+		p.begin("quick", 10, "")
 		p.add(10)
 		p.end()
 		want := "copy: 1.0 MiB of 4.0 MiB, 25 %\ncopy: 3.0 MiB of 4.0 MiB, 75 %\naudit: 5s\naudit: 10s\n"
@@ -37,7 +37,7 @@ func TestBarProgress(t *testing.T) {
 	for _, total := range []int64{0, 1 << 20} {
 		var out bytes.Buffer
 		p := &barProgress{w: &out}
-		p.begin("copy", total)
+		p.begin("copy", total, "")
 		p.add(1 << 19)
 		time.Sleep(110 * time.Millisecond) // it draws at most ten times a second
 		p.add(1 << 18)

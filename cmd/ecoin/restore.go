@@ -70,9 +70,16 @@ func (c *ledgerRestoreCmd) Run(ctx context.Context, log *slog.Logger, std stream
 	if !v.OK {
 		return errors.Join(v.print(std.out), removeAll(staged), errors.New("the backup is not ok: nothing was changed"))
 	}
+	from, err := filepath.Abs(c.From)
+	if err == nil {
+		err = c.Dir.journal().Append("ledger restored", map[string]any{"from": from, "live": v.Live, "accounts": v.Accounts})
+	}
+	if err != nil {
+		return errors.Join(removeAll(staged), fmt.Errorf("the journal cannot be written, so nothing was changed: %w", err))
+	}
 	replaced, err := replace(disks, staged, there)
 	if err != nil {
-		return err
+		return errors.Join(err, c.Dir.journal().Append("failed", map[string]any{"what": "ledger restored", "error": err.Error()}))
 	}
 	return c.report(std.out, v, replaced)
 }

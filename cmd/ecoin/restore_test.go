@@ -81,7 +81,7 @@ func TestRestore(t *testing.T) {
 		}
 		return list
 	}
-	if got := strings.Join(names(), " "); got != "keys ledger" {
+	if got := strings.Join(names(), " "); got != "journal.jsonl keys ledger" {
 		t.Errorf("the bank's folder holds %s", got)
 	}
 
@@ -99,7 +99,7 @@ func TestRestore(t *testing.T) {
 	fails("restore over a ledger", "--move-aside", "ledger", "restore", online, "--dir", b.dir)
 	fails("restore of nothing", "no such file", "ledger", "restore", filepath.Join(store, "nothing"), "--dir", b.dir, "--move-aside")
 	fails("restore without keys", "keys first", "ledger", "restore", online, "--dir", filepath.Join(store, "nobody"))
-	if got := strings.Join(names(), " "); got != "keys ledger" {
+	if got := strings.Join(names(), " "); got != "journal.jsonl keys ledger" {
 		t.Errorf("after refused restores the bank's folder holds %s", got)
 	}
 	out = mustEcoin(t, "ledger", "restore", online, "--dir", b.dir, "--move-aside")
@@ -108,7 +108,7 @@ func TestRestore(t *testing.T) {
 			t.Errorf("restore does not say %q:\n%s", says, out)
 		}
 	}
-	if got := names(); len(got) != 3 || got[1] != "ledger" || !strings.HasPrefix(got[2], "ledger.replaced-20") {
+	if got := names(); len(got) != 4 || got[2] != "ledger" || !strings.HasPrefix(got[3], "ledger.replaced-20") {
 		t.Errorf("after the restore the bank's folder holds %q", got)
 	}
 	b.start()
@@ -153,7 +153,7 @@ func TestDamagedBackup(t *testing.T) {
 	good := filepath.Join(store, "good")
 	mustEcoin(t, "ledger", "backup", "--copy", good, "--dir", b.dir)
 	m, err := backup.Read(good)
-	if err != nil || m.Ledger.Shards != 16 || len(m.Ledger.Keys) != 32 || m.Ledger.Format != 2 {
+	if err != nil || m.Ledger.Shards != 16 || len(m.Ledger.Keys) != 32 || m.Ledger.Format != 3 {
 		t.Fatalf("manifest: %+v, %v", m, err)
 	}
 	table := ""

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"text/tabwriter"
-	"time"
 
 	"ecoin/client"
 	"ecoin/internal/identity"
@@ -14,10 +11,16 @@ import (
 )
 
 type trustCmd struct {
-	Add    trustAddCmd    `cmd:"" help:"Open an account for a key."`
-	List   trustListCmd   `cmd:"" help:"List the accounts."`
-	Remove trustRemoveCmd `cmd:"" help:"Take a key out of the truststore and cut its connections; its balance stays."`
-	Credit trustCreditCmd `cmd:"" help:"Grant credit; a negative amount is a payout."`
+	Add     trustAddCmd     `cmd:"" help:"Open an account for a key."`
+	Import  trustImportCmd  `cmd:"" help:"Open accounts for all keys of a CSV file or of a folder of certificates."`
+	Export  trustExportCmd  `cmd:"" help:"Write the accounts as CSV, in a form that import takes."`
+	List    trustListCmd    `cmd:"" help:"List the accounts, or show some."`
+	Credit  trustCreditCmd  `cmd:"" help:"Grant credit; a negative amount is a payout."`
+	Suspend trustSuspendCmd `cmd:"" help:"Keep an account's keys out until it is resumed, and cut its connections."`
+	Resume  trustResumeCmd  `cmd:"" help:"Let a suspended account in again."`
+	Remove  trustRemoveCmd  `cmd:"" help:"Take an account's keys out of the truststore and cut its connections; its balance stays."`
+	AddKey  trustAddKeyCmd  `cmd:"" help:"Give an account a further key; the one before works as well until it is dropped."`
+	DropKey trustDropKeyCmd `cmd:"" help:"Take one of an account's two keys away and cut the connections that came with it."`
 }
 
 // socketFlags name the running bank.
@@ -35,23 +38,32 @@ func (f socketFlags) path() string {
 
 func (f socketFlags) admin() *client.Admin { return client.NewAdmin(f.path()) }
 
+// keyFlags name a client's key.
+type keyFlags struct {
+	Cert string `help:"Certificate or public key (PEM) of the client." placeholder:"FILE" xor:"key" required:""`
+	Pin  string `help:"SHA-256 of the client's SubjectPublicKeyInfo, 64 hexadecimal digits." placeholder:"HEX" xor:"key" required:""`
+}
+
+func (f keyFlags) pin() (string, error) {
+	if f.Cert == "" {
+		return f.Pin, nil
+	}
+	p, err := identity.ReadPin(f.Cert)
+	return hex.EncodeToString(p[:]), err
+}
+
 type trustAddCmd struct {
 	socketFlags
+	keyFlags
 	Name   string `arg:"" help:"Name of the account: letters, digits, '.', '_', '-'."`
 	Role   string `help:"What the account may do: ${enum}." enum:"collector,analyst" required:""`
-	Cert   string `help:"Certificate or public key (PEM) of the client." placeholder:"FILE" xor:"key" required:""`
-	Pin    string `help:"SHA-256 of the client's SubjectPublicKeyInfo, 64 hexadecimal digits." placeholder:"HEX" xor:"key" required:""`
 	Credit int64  `help:"First grant." default:"0"`
 }
 
 func (c *trustAddCmd) Run(ctx context.Context, std streams) error {
-	pin := c.Pin
-	if c.Cert != "" {
-		p, err := identity.ReadPin(c.Cert)
-		if err != nil {
-			return err
-		}
-		pin = hex.EncodeToString(p[:])
+	pin, err := c.pin()
+	if err != nil {
+		return err
 	}
 	a, err := c.admin().AddAccount(ctx, wire.AddAccount{Name: c.Name, Role: c.Role, Pin: pin, Credit: c.Credit})
 	if err != nil {
@@ -59,32 +71,6 @@ func (c *trustAddCmd) Run(ctx context.Context, std streams) error {
 	}
 	fmt.Fprintf(std.out, "%s %s: account %s, balance %d\n", a.Role, a.Name, a.ID, a.Balance)
 	return nil
-}
-
-type trustListCmd struct {
-	socketFlags
-	JSON bool `name:"json" help:"Print JSON."`
-}
-
-func (c *trustListCmd) Run(ctx context.Context, std streams) error {
-	accounts, err := c.admin().Accounts(ctx)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return json.NewEncoder(std.out).Encode(accounts)
-	}
-	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tROLE\tACCOUNT\tBALANCE\tGRANTED\tISSUED\tREDEEMED\tRETURNED\tREFUNDED\tSINCE\tKEY")
-	for _, a := range accounts {
-		key := a.Pin
-		if a.Removed {
-			key = "removed"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", a.Name, a.Role, a.ID,
-			a.Balance, a.Granted, a.Issued, a.Redeemed, a.Returned, a.Refunded, a.Created.Local().Format(time.DateOnly), key)
-	}
-	return w.Flush()
 }
 
 type trustRemoveCmd struct {
@@ -114,5 +100,85 @@ func (c *trustCreditCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	fmt.Fprintf(std.out, "%s %s: balance %d\n", a.Role, a.Name, a.Balance)
+	return nil
+}
+
+type trustSuspendCmd struct {
+	socketFlags
+	Account string `arg:"" help:"Name or id of the account."`
+}
+
+func (c *trustSuspendCmd) Run(ctx context.Context, std streams) error {
+	a, err := c.admin().SuspendAccount(ctx, c.Account)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "%s %s is suspended, live connections cut: %d\n", a.Role, a.Name, a.ConnectionsClosed)
+	return nil
+}
+
+type trustResumeCmd struct {
+	socketFlags
+	Account string `arg:"" help:"Name or id of the account."`
+}
+
+func (c *trustResumeCmd) Run(ctx context.Context, std streams) error {
+	a, err := c.admin().ResumeAccount(ctx, c.Account)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "%s %s is active\n", a.Role, a.Name)
+	return nil
+}
+
+type trustAddKeyCmd struct {
+	socketFlags
+	keyFlags
+	Account string `arg:"" help:"Name or id of the account."`
+}
+
+func (c *trustAddKeyCmd) Run(ctx context.Context, std streams) error {
+	pin, err := c.pin()
+	if err != nil {
+		return err
+	}
+	a, err := c.admin().AddKey(ctx, c.Account, pin)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "%s %s has the key %s", a.Role, a.Name, a.Pin)
+	if a.OldPin != "" {
+		fmt.Fprintf(std.out, " and, until it is dropped, %s", a.OldPin)
+	}
+	fmt.Fprintln(std.out)
+	return nil
+}
+
+type trustDropKeyCmd struct {
+	socketFlags
+	Account string `arg:"" help:"Name or id of the account."`
+	Cert    string `help:"Certificate or public key (PEM) to drop. Default: the older of the two keys." placeholder:"FILE" xor:"key"`
+	Pin     string `help:"Pin of the key to drop." placeholder:"HEX" xor:"key"`
+}
+
+func (c *trustDropKeyCmd) Run(ctx context.Context, std streams) error {
+	pin, err := keyFlags{Cert: c.Cert, Pin: c.Pin}.pin()
+	if err != nil {
+		return err
+	}
+	if pin == "" {
+		a, err := c.admin().Account(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		if pin = a.OldPin; pin == "" {
+			return fmt.Errorf("%s has one key only: remove the account, or add the next key first", a.Name)
+		}
+	}
+	a, err := c.admin().DropKey(ctx, c.Account, pin)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "%s %s has the key %s; live connections of the other cut: %d\n", a.Role, a.Name, a.Pin, a.ConnectionsClosed)
 	return nil
 }

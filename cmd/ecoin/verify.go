@@ -101,7 +101,7 @@ func (v *verification) checkManifest(ctx context.Context, folder string, p progr
 	if err != nil {
 		return err
 	}
-	p.begin("manifest", total)
+	p.begin("manifest", total, "")
 	files, err := backup.Hash(ctx, folder, p.add)
 	p.end()
 	if err != nil {
@@ -124,7 +124,7 @@ func (v *verification) checkLedger(ctx context.Context, log *slog.Logger, folder
 			if step != "" {
 				p.end()
 			}
-			p.begin(now, total)
+			p.begin(now, total, "")
 			step, last = now, 0
 		}
 		p.add(done - last)

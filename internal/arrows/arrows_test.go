@@ -33,6 +33,8 @@ var allowed = map[string][]string{
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
+	"internal/sdnotify":     {},
+	"internal/journal":      {"internal/keyfile"},
 	"internal/backup":       {},
 	"internal/problem":      {},
 	"internal/identity":     {"internal/keyfile"},

@@ -4,6 +4,7 @@
 //	issue.key                  makes coins from withdrawal salts
 //	fingerprint.key            makes ledger keys from coins
 //	header-SUITE-KEYID.key     opens headers sealed for it (PKCS#8), one file a key
+//	retired-header-...         not read any more; kept until somebody deletes it
 //	tls.key, tls.crt           the bank's own TLS identity
 //
 // Every .key file has mode 0600 and is refused when wider. The folder is apart
@@ -32,6 +33,7 @@ const (
 	fingerprintFile = "fingerprint.key"
 	tlsName         = "tls"
 	headerPrefix    = "header-"
+	retiredPrefix   = "retired-"
 	keySuffix       = ".key"
 )
 
@@ -144,14 +146,45 @@ func Open(dir, certFile, keyFile string) (*Keys, error) {
 		return nil, err
 	}
 	defer clear(fingerprint[:])
-	if certFile == "" {
-		certFile, keyFile = filepath.Join(dir, tlsName+".crt"), filepath.Join(dir, tlsName+keySuffix)
-	}
-	id, err := identity.Load(certFile, keyFile)
+	id, err := OpenTLS(dir, certFile, keyFile)
 	if err != nil {
 		return nil, err
 	}
 	return &Keys{Ring: ring, Mint: core.NewMint(&issue, &fingerprint), TLS: id}, nil
+}
+
+// OpenTLS reads the TLS certificate alone, from dir or from the two files named.
+func OpenTLS(dir, certFile, keyFile string) (*identity.Identity, error) {
+	if certFile == "" {
+		certFile, keyFile = filepath.Join(dir, tlsName+".crt"), filepath.Join(dir, tlsName+keySuffix)
+	}
+	return identity.Load(certFile, keyFile)
+}
+
+// Retire takes the header key with this id out of use: its file gets a name that is read
+// no more. A bank that runs opens and announces it until it reloads its keys. The last
+// key cannot be retired: a bank without one starts no more.
+func Retire(dir, keyID string) (path string, err error) {
+	names, err := newestFirst(dir)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "-"+keyID+keySuffix) })
+	switch {
+	case keyID == "" || i < 0:
+		return "", fmt.Errorf("%s holds no header key with id %q", dir, keyID)
+	case len(names) == 1:
+		return "", fmt.Errorf("%s is the only header key: make another first", names[0])
+	}
+	old := filepath.Join(dir, names[i])
+	path = filepath.Join(dir, retiredPrefix+names[i])
+	if _, err := os.Lstat(path); err == nil {
+		return "", fmt.Errorf("%s exists already", path)
+	}
+	if err := os.Rename(old, path); err != nil {
+		return "", err
+	}
+	return path, keyfile.SyncDir(dir)
 }
 
 // OpenRing reads the header keys in dir alone, the newest file first: clients take

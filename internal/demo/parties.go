@@ -203,15 +203,12 @@ type totals struct {
 }
 
 func (p *parties) totals(ctx context.Context) (totals, error) {
-	accounts, err := p.admin.Accounts(ctx)
-	if err != nil {
-		return totals{}, err
-	}
 	var t totals
-	for _, a := range accounts {
+	err := p.admin.Accounts(ctx, func(a wire.AdminAccount) error {
 		t.redeemed += a.Redeemed - a.Returned
 		t.issued += a.Issued
 		t.refunded += a.Refunded
-	}
-	return t, nil
+		return nil
+	})
+	return t, err
 }

@@ -87,7 +87,7 @@ func (w *world) send(o *op, l *ledger.Ledger) {
 	o.now, o.mint, o.ring = w.nowMs(), w.mint, w.ring
 	o.least, _ = w.books(o.acc)
 	o.shown = a.told
-	o.account = ledger.Account{ID: a.id, Name: a.name, Role: a.role, Pin: a.pin}
+	o.account = ledger.Account{Client: ledger.Client{ID: a.id, Name: a.name, Role: a.role}, Pin: a.pin}
 	o.done, o.ans, o.heard, o.maybe = make(chan struct{}), answer{}, false, false
 	go func() {
 		ans := o.run(l)
@@ -102,10 +102,10 @@ func (o *op) run(l *ledger.Ledger) (ans answer) {
 	case addAccount:
 		ans.account, ans.err = l.AddAccount(ctx, o.account.Name, o.account.Role, o.account.Pin)
 		if errors.Is(ans.err, ledger.ErrAccountExists) {
-			ans.account, _ = l.AccountByPin(ctx, o.account.Pin)
+			ans.account.Client, _ = l.ClientByPin(ctx, o.account.Pin)
 		}
 	case removeAccount:
-		ans.account, ans.err = l.RemoveAccount(ctx, o.account.ID)
+		ans.account, ans.err = l.SetState(ctx, o.account.ID, ledger.Removed)
 	case grant:
 		ans.account, ans.err = l.Grant(ctx, o.account.ID, o.amount)
 	case look:
@@ -181,11 +181,11 @@ func (o *op) ask(ctx context.Context, l *ledger.Ledger) (ans answer) {
 	}
 	switch o.kind {
 	case withdraw:
-		if out, ans.err = b.Withdraw(ctx, o.account, nil, o.wd.id, o.n); ans.err == nil {
+		if out, ans.err = b.Withdraw(ctx, o.account.Client, nil, o.wd.id, o.n); ans.err == nil {
 			ans.secrets, ans.err = wire.ParseWithdrawn(nil, out, o.n)
 		}
 	case redeem:
-		out, ans.err = b.Redeem(ctx, o.account, nil, body)
+		out, ans.err = b.Redeem(ctx, o.account.Client, nil, body)
 		for i := 0; ans.err == nil && i < len(o.coins); i++ {
 			var s core.Secrets
 			x := outcomeID{}
@@ -197,12 +197,12 @@ func (o *op) ask(ctx context.Context, l *ledger.Ledger) (ans answer) {
 			ans.coins = append(ans.coins, x)
 		}
 	case giveBack:
-		out, ans.err = b.Return(ctx, o.account, nil, body)
+		out, ans.err = b.Return(ctx, o.account.Client, nil, body)
 		for _, s := range out {
 			ans.coins = append(ans.coins, outcomeID{status: core.Status(s)})
 		}
 	case refund:
-		out, ans.err = b.Refund(ctx, o.account, nil, body)
+		out, ans.err = b.Refund(ctx, o.account.Client, nil, body)
 		for i := 0; ans.err == nil && i < len(o.coins); i++ {
 			var x outcomeID
 			var at time.Time
@@ -250,12 +250,12 @@ func (w *world) learn(o *op) {
 		w.learnWithdraw(o)
 	case addAccount:
 		exists := errors.Is(o.ans.err, ledger.ErrAccountExists)
-		if o.ans.err != nil && !(exists && slices.Contains(a.removed, false)) || o.ans.account.Removed || a.id != (ledger.AccountID{}) && a.id != o.ans.account.ID {
+		if o.ans.err != nil && !(exists && slices.Contains(a.removed, false)) || o.ans.account.State == ledger.Removed || a.id != (ledger.AccountID{}) && a.id != o.ans.account.ID {
 			violated("%v: %v, %+v", o, o.ans.err, o.ans.account)
 		}
 		a.id, a.removed = o.ans.account.ID, []bool{false}
 	case removeAccount:
-		if o.ans.err != nil || !o.ans.account.Removed {
+		if o.ans.err != nil || o.ans.account.State != ledger.Removed {
 			violated("%v: %v, %+v", o, o.ans.err, o.ans.account)
 		}
 		a.removed = []bool{true}
@@ -285,7 +285,7 @@ func (w *world) learn(o *op) {
 func (w *world) learnAccount(o *op) {
 	a := w.accounts[o.acc]
 	a.granted = slices.DeleteFunc(a.granted, func(g int64) bool { return g != o.ans.account.Granted })
-	a.removed = slices.DeleteFunc(a.removed, func(r bool) bool { return r != o.ans.account.Removed })
+	a.removed = slices.DeleteFunc(a.removed, func(r bool) bool { return r != (o.ans.account.State == ledger.Removed) })
 	if len(a.granted) == 0 || len(a.removed) == 0 {
 		violated("%v: granted or removed is not what was acknowledged: %+v", o, o.ans.account)
 	}
@@ -461,7 +461,7 @@ func (o *op) told(w *world, settled bool) string {
 		}
 	case grant, addAccount, removeAccount, look:
 		x := o.ans.account
-		fmt.Fprintf(&b, " %d/%d/%d/%d/%d removed=%t", x.Granted, x.Issued, x.Redeemed, x.Returned, x.Refunded, x.Removed)
+		fmt.Fprintf(&b, " %d/%d/%d/%d/%d %v", x.Granted, x.Issued, x.Redeemed, x.Returned, x.Refunded, x.State)
 	}
 	for _, c := range o.ans.coins {
 		switch {

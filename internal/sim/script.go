@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ func (w *world) nextAccount() *op {
 }
 
 func (w *world) newAccount(role ledger.Role) *op {
-	w.accounts = append(w.accounts, &account{name: "somebody", role: role, pin: w.fresh(), granted: []int64{0}})
+	w.accounts = append(w.accounts, &account{name: fmt.Sprintf("somebody %d", len(w.accounts)), role: role, pin: w.fresh(), granted: []int64{0}})
 	return &op{kind: addAccount, acc: len(w.accounts) - 1}
 }
 

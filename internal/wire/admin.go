@@ -5,15 +5,21 @@ import "time"
 // Paths of the admin API: JSON over HTTP on the bank's Unix socket. Whoever may
 // connect to the socket is the operator; errors are problem JSON.
 //
-// Behind [AdminPathAccounts] follow "/{idOrName}" and one of the two actions.
+// Behind [AdminPathAccounts] follow "/{idOrName}" (GET -> AdminAccount), or that and one
+// of the actions.
 const (
-	AdminPathAccounts   = "/admin/accounts"   // POST AddAccount -> AdminAccount; GET -> AdminAccounts
+	AdminPathAccounts   = "/admin/accounts"   // POST AddAccount -> AdminAccount; GET -> lines of AccountLine
+	AdminPathImport     = "/admin/import"     // POST Import -> Imported
 	AdminPathAudit      = "/admin/audit"      // POST -> Audit
 	AdminPathCheckpoint = "/admin/checkpoint" // POST Checkpoint -> {}
 	AdminPathStats      = "/admin/stats"      // GET -> Stats
 
-	AdminActionRemove = "remove" // POST -> RemovedAccount
-	AdminActionCredit = "credit" // POST Credit -> AdminAccount
+	AdminActionRemove  = "remove"   // POST -> ChangedAccount
+	AdminActionSuspend = "suspend"  // POST -> ChangedAccount
+	AdminActionResume  = "resume"   // POST -> ChangedAccount
+	AdminActionCredit  = "credit"   // POST Credit -> AdminAccount
+	AdminActionAddKey  = "add-key"  // POST Key -> AdminAccount; the key before works as well from then on
+	AdminActionDropKey = "drop-key" // POST Key, one of two -> ChangedAccount
 )
 
 // AddAccount asks for a new account in the truststore.
@@ -22,6 +28,32 @@ type AddAccount struct {
 	Role   string `json:"role"`   // "collector" or "analyst"
 	Pin    string `json:"pin"`    // SHA-256 of the key's SubjectPublicKeyInfo, 64 hexadecimal digits
 	Credit int64  `json:"credit"` // first grant, may be 0
+}
+
+// Import asks for up to [MaxImport] accounts, as AddAccount does for one.
+type Import struct {
+	Accounts []AddAccount `json:"accounts"`
+}
+
+// MaxImport is the most accounts of one import.
+const MaxImport = 1000
+
+// Imported says what became of an import.
+type Imported struct {
+	Added     int       `json:"added"`
+	Unchanged int       `json:"unchanged"` // were there already, with this key, name and role; their credit was not granted again
+	Refused   []Refusal `json:"refused"`
+}
+
+// Refusal is an account that was not imported.
+type Refusal struct {
+	Index  int    `json:"index"` // in the import
+	Reason string `json:"reason"`
+}
+
+// AccountKey names one of an account's keys.
+type AccountKey struct {
+	Pin string `json:"pin"`
 }
 
 // Credit asks for a grant; a negative amount is a payout.
@@ -39,8 +71,9 @@ type AdminAccount struct {
 	ID       string    `json:"id"`
 	Name     string    `json:"name"`
 	Role     string    `json:"role"`
+	State    string    `json:"state"` // "active", "suspended" or "removed"
 	Pin      string    `json:"pin"`
-	Removed  bool      `json:"removed"`
+	OldPin   string    `json:"old_pin,omitempty"` // of the key before, if that still works
 	Created  time.Time `json:"created"`
 	Balance  int64     `json:"balance"`
 	Granted  int64     `json:"granted"`
@@ -50,15 +83,20 @@ type AdminAccount struct {
 	Refunded int64     `json:"refunded"`
 }
 
-// AdminAccounts is the truststore.
-type AdminAccounts struct {
-	Accounts []AdminAccount `json:"accounts"`
+// AccountLine is one line of the truststore: an account, or the end, without which the
+// list is not whole.
+type AccountLine struct {
+	Account *AdminAccount `json:"account,omitempty"`
+	End     *int64        `json:"end,omitempty"` // number of accounts
 }
 
-// RemovedAccount is an account just removed.
-type RemovedAccount struct {
+// TypeLines is the media type of JSON values one a line.
+const TypeLines = "application/x-ndjson"
+
+// ChangedAccount is an account some of whose keys open nothing any more.
+type ChangedAccount struct {
 	AdminAccount
-	ConnectionsClosed int `json:"connections_closed"` // live connections of its key that were cut
+	ConnectionsClosed int `json:"connections_closed"` // live connections of these keys that were cut
 }
 
 // Audit is the outcome of a full scan of the ledger. Its amounts obey

@@ -331,7 +331,7 @@ func TestJSONNames(t *testing.T) {
 		{AddAccount{}, `{"name":"","role":"","pin":"","credit":0}`},
 		{Credit{}, `{"amount":0}`},
 		{Checkpoint{}, `{"dir":""}`},
-		{RemovedAccount{}, `{"id":"","name":"","role":"","pin":"","removed":false,"created":"0001-01-01T00:00:00Z",` +
+		{ChangedAccount{}, `{"id":"","name":"","role":"","state":"","pin":"","created":"0001-01-01T00:00:00Z",` +
 			`"balance":0,"granted":0,"issued":0,"redeemed":0,"returned":0,"refunded":0,"connections_closed":0}`},
 		{Audit{Problems: []string{}, Damaged: []int{}}, `{"ok":false,"problems":[],"damaged":[],"accounts":0,"live":0,"returned":0,"pending":0,"granted":0,"balances":0,"issued":0,"redeemed":0,"refunded":0}`},
 	} {

@@ -27,10 +27,14 @@ type Ledger interface {
 	Return(ctx context.Context, acc ledger.AccountID, coins []ledger.Redemption, out []core.Status) error
 	Refund(ctx context.Context, acc ledger.AccountID, coins []core.Fingerprint, out []ledger.Refund) error
 	AddAccount(ctx context.Context, name string, role ledger.Role, pin ledger.Pin) (ledger.Account, error)
-	RemoveAccount(ctx context.Context, id ledger.AccountID) (ledger.Account, error)
+	AddAccounts(ctx context.Context, accounts []ledger.NewAccount, ids []ledger.AccountID, errs []error) error
+	SetState(ctx context.Context, id ledger.AccountID, state ledger.State) (ledger.Account, error)
+	AddPin(ctx context.Context, id ledger.AccountID, pin ledger.Pin) (ledger.Account, error)
+	DropPin(ctx context.Context, id ledger.AccountID, pin ledger.Pin) (ledger.Account, error)
 	Grant(ctx context.Context, id ledger.AccountID, amount int64) (ledger.Account, error)
 	Account(ctx context.Context, id ledger.AccountID) (ledger.Account, error)
-	AccountByPin(ctx context.Context, pin ledger.Pin) (ledger.Account, error)
+	ClientByPin(ctx context.Context, pin ledger.Pin) (ledger.Client, error)
+	AccountByName(ctx context.Context, name string) (ledger.Account, error)
 	Accounts(ctx context.Context, visit func(ledger.Account) error) error
 	Audit(ctx context.Context) (ledger.Audit, error)
 	Close() error
@@ -57,6 +61,10 @@ func Run(t *testing.T, newStore func(t testing.TB) Store) {
 	}{
 		{"Accounts", testAccounts},
 		{"AccountRefusals", testAccountRefusals},
+		{"AddAccounts", testAddAccounts},
+		{"Names", testNames},
+		{"States", testStates},
+		{"Pins", testPins},
 		{"Grants", testGrants},
 		{"Withdraw", testWithdraw},
 		{"WithdrawRefusals", testWithdrawRefusals},

@@ -256,7 +256,7 @@ func testPinRace(t *testing.T, newStore func(testing.TB) Store) {
 		var mu sync.Mutex
 		ids := make(map[ledger.AccountID]bool)
 		together(16, func(i int) {
-			a, err := w.AddAccount(w.ctx, "racer", ledger.RoleAnalyst, pin)
+			a, err := w.AddAccount(w.ctx, "racer "+pin.String(), ledger.RoleAnalyst, pin)
 			switch {
 			case err == nil:
 				added.Add(1)
@@ -267,8 +267,9 @@ func testPinRace(t *testing.T, newStore func(testing.TB) Store) {
 				t.Error(err)
 			}
 			if i%4 == 0 {
-				if a, err = w.AccountByPin(w.ctx, pin); err == nil {
-					_, err = w.RemoveAccount(w.ctx, a.ID)
+				var c ledger.Client
+				if c, err = w.ClientByPin(w.ctx, pin); err == nil {
+					_, err = w.SetState(w.ctx, c.ID, ledger.Removed)
 					removed.Add(1)
 				}
 				if err != nil {

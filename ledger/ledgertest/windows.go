@@ -184,7 +184,7 @@ func testReopen(t *testing.T, newStore func(testing.TB) Store) {
 		}
 	}
 	removed := w.analyst()
-	if _, err := w.RemoveAccount(w.ctx, removed); err != nil {
+	if _, err := w.SetState(w.ctx, removed, ledger.Removed); err != nil {
 		t.Fatal(err)
 	}
 	before := []ledger.Account{w.account(c), w.account(an), w.account(other), w.account(removed)}
@@ -237,14 +237,17 @@ func testClosed(t *testing.T, newStore func(testing.TB) Store) {
 	x := []ledger.Redemption{{Fingerprint: fp[0]}}
 	_, withdraw := w.Withdraw(w.ctx, c, w.id(), w.salt(), 1)
 	_, add := w.AddAccount(w.ctx, "late", ledger.RoleCollector, w.pin())
-	_, remove := w.RemoveAccount(w.ctx, c)
+	_, remove := w.SetState(w.ctx, c, ledger.Removed)
 	_, grant := w.Grant(w.ctx, c, 1)
 	_, account := w.Account(w.ctx, c)
-	_, byPin := w.AccountByPin(w.ctx, w.pin())
+	_, byPin := w.ClientByPin(w.ctx, w.pin())
+	_, byName := w.AccountByName(w.ctx, "late")
+	_, addPin := w.AddPin(w.ctx, c, w.pin())
+	_, dropPin := w.DropPin(w.ctx, c, w.pin())
 	_, audit := w.Audit(w.ctx)
 	for name, err := range map[string]error{
-		"Withdraw": withdraw, "AddAccount": add, "RemoveAccount": remove, "Grant": grant,
-		"Account": account, "AccountByPin": byPin, "Audit": audit,
+		"Withdraw": withdraw, "AddAccount": add, "SetState": remove, "Grant": grant,
+		"Account": account, "ClientByPin": byPin, "AccountByName": byName, "AddPin": addPin, "DropPin": dropPin, "Audit": audit,
 		"Redeem":   w.Redeem(w.ctx, c, x, status),
 		"Return":   w.Return(w.ctx, c, x, status),
 		"Refund":   w.Refund(w.ctx, c, fp, refund),

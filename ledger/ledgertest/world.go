@@ -116,7 +116,8 @@ func (w *world) unknownAccount() ledger.AccountID {
 
 func (w *world) add(role ledger.Role, credit int64) ledger.AccountID {
 	w.t.Helper()
-	a, err := w.AddAccount(w.ctx, "somebody", role, w.pin())
+	pin := w.pin()
+	a, err := w.AddAccount(w.ctx, "somebody "+pin.String(), role, pin)
 	if err == nil && credit != 0 {
 		a, err = w.Grant(w.ctx, a.ID, credit)
 	}
