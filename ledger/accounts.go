@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -203,8 +204,13 @@ func (l *Ledger) assemble(id AccountID, snaps []*pebble.Snapshot, sum tally, hav
 	}, nil
 }
 
-// checkAccount returns ErrNoAccount unless the account exists, removed or not.
+// checkAccount returns ErrNoAccount unless the account exists, removed or not. An account
+// exists for ever, so one that was found is not looked for again soon.
 func (l *Ledger) checkAccount(id AccountID) error {
+	known := &l.known[binary.BigEndian.Uint16(id[:])%uint16(len(l.known))]
+	if k := known.Load(); k != nil && *k == id {
+		return nil
+	}
 	_, closer, err := l.db.Get(accountKey(id))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return ErrNoAccount
@@ -215,6 +221,8 @@ func (l *Ledger) checkAccount(id AccountID) error {
 	if err != nil {
 		return fmt.Errorf("%w: account %v: %w", errRead, id, err)
 	}
+	found := id // not id itself, which would be on the heap for every call
+	known.Store(&found)
 	return nil
 }
 

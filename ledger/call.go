@@ -129,6 +129,12 @@ func (l *Ledger) do(c *call) {
 		c.status = make([]core.Status, n)
 	}
 	c.left.Store(int64(n))
+	if n == 1 {
+		c.order = append(c.order[:0], 0)
+		l.shards[shardOf(c.fingerprint(0), len(l.shards))].enqueue(portion{call: c, order: c.order})
+		<-c.done
+		return
+	}
 
 	// Count the coins of each shard, then place their positions shard by shard.
 	var end [maxShards]int32

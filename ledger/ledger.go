@@ -64,8 +64,9 @@ type Ledger struct {
 	spent     *windows // of spent coins
 	ended     *windows // of withdrawals that ended
 	accounts  keyLock[AccountID]
-	trust     keyLock[struct{}] // of whoever changes accounts
-	saltsMu   sync.Mutex        // guards salts
+	trust     keyLock[struct{}]               // of whoever changes accounts
+	known     [1024]atomic.Pointer[AccountID] // accounts that were looked for lately, see checkAccount
+	saltsMu   sync.Mutex                      // guards salts
 	salts     map[core.Salt]struct{}
 	queued    atomic.Int64 // coins reserved, see reserve
 	unsynced  atomic.Int64 // batches applied to a Pebble and not yet known to be durable
