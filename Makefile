@@ -11,7 +11,7 @@ SIZES  ?= 1e6 1e7 1e8
 OUT    ?= docs/plots
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs sim emulate bench-once bench bench-scale fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs sim emulate bench-once bench bench-scale bench-bank drill fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,13 @@ bench: ## measure (BENCH=regexp COUNT=10), for benchstat: go tool -modfile=tools
 
 bench-scale: ## measure the ledger's growth (SIZES='1e6 1e7 1e8' OUT=docs/plots ARGS='--time=20s --dir=DIR'; ARGS=--help lists all)
 	@$(GO) run ./internal/ledgerscale --sizes='$(SIZES)' --out='$(OUT)' $(ARGS)
+
+bench-bank: build ## measure a bank through mutual TLS: CPU a coin, latency, overload, connections (OUT=docs/plots/bank ARGS='--time=8s --rounds=5'; ARGS=--help lists all)
+	@$(GO) run ./internal/bankscale --bank=bin/ecoin --out='$(OUT)' $(ARGS)
+
+drill: ## attack a real bank process at full size while honest clients work, and the ledger's disk
+	ECOIN_DRILL=1 $(GO) test -count=1 -v -timeout 20m -run Drill ./cmd/ecoin ./server
+	$(GO) test -count=1 -v -timeout 20m -run 'FullDisk|DamageByShard|KillBank' ./ledger ./cmd/ecoin
 
 fuzz: ## fuzz every target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \

@@ -33,8 +33,9 @@ type conn struct {
 	isCut     atomic.Bool
 
 	// Owned by the serving goroutine.
-	begun  bool // a byte of a request has been read
-	linger bool // Close lets the peer read the answer first
+	writeUntil time.Time // deadline of the write side
+	begun      bool      // a byte of a request has been read
+	linger     bool      // Close lets the peer read the answer first
 }
 
 // Read reads decrypted bytes and notes that a request has begun.
@@ -47,13 +48,17 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends within writeTimeout, or ends the connection: after half a record, no
+// Write sends within writeTimeout, or a little more, or ends the connection: after half a record, no
 // goodbye can be read either. The deadline is set here and not by fasthttp, which sets
 // it for answers of handlers alone; its other answers would meet the deadline of the
 // answer before, long past.
 func (c *conn) Write(p []byte) (int, error) {
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
-		return 0, err
+	if now := time.Now(); c.writeUntil.Sub(now) < c.writeTimeout {
+		// A tenth more than asked for, so that it need not be set for every answer.
+		c.writeUntil = now.Add(c.writeTimeout + c.writeTimeout/10)
+		if err := c.Conn.SetWriteDeadline(c.writeUntil); err != nil {
+			return 0, err
+		}
 	}
 	n, err := c.Conn.Write(p)
 	if err != nil {

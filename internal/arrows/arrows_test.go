@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"core/internal/vectors": {},
 	"internal/arrows":       {},
 	"internal/coins":        {"core"},
+	"internal/bankscale":    {"client", "core", "internal/identity", "internal/wire"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
