@@ -123,6 +123,15 @@ func (d *diskGuard) ballastBytes() int64 {
 	return d.ballast.held
 }
 
+// freeBytes asks the file system what is available now; 0 when it does not tell.
+func (d *diskGuard) freeBytes() uint64 {
+	usage, err := d.fs.GetDiskUsage(d.dir)
+	if err != nil {
+		return 0
+	}
+	return usage.AvailBytes
+}
+
 // lowDisk reports whether a disk of the ledger is nearly full.
 func (l *Ledger) lowDisk() bool {
 	now, low := l.now(), false

@@ -37,6 +37,7 @@ type Stats struct {
 	BallastBytes   int64  // held by the files that are given up when a disk is full
 	DiskBytes      uint64 // what the store occupies, its log included
 	LogBytes       uint64 // what its write-ahead log occupies
+	FreeBytes      uint64 // available on the disk that has least; 0 when the system does not tell
 	ReadAmp        int    // sorted runs that a lookup may have to visit
 	CompactionDebt uint64 // bytes that compaction still has to rewrite, estimated
 
@@ -123,7 +124,10 @@ func (l *Ledger) Stats() Stats {
 		return s
 	}
 	defer l.gate.leave()
-	for _, st := range l.stores {
+	for i, st := range l.stores {
+		if free := st.guard.freeBytes(); i == 0 || free < s.FreeBytes {
+			s.FreeBytes = free
+		}
 		m := st.db.Metrics()
 		s.DiskBytes += m.DiskSpaceUsage()
 		s.LogBytes += m.WAL.Size

@@ -90,6 +90,7 @@ func (s *Server) writeLedgerMetrics(w io.Writer) {
 		{"ecoin_ledger_unflushed_coins", float64(st.Unflushed)},
 		{"ecoin_ledger_disk_bytes", float64(st.DiskBytes)},
 		{"ecoin_ledger_log_bytes", float64(st.LogBytes)},
+		{"ecoin_ledger_free_bytes", float64(st.FreeBytes)},
 		{"ecoin_ledger_ballast_bytes", float64(st.BallastBytes)},
 		{"ecoin_ledger_read_amplification", float64(st.ReadAmp)},
 		{"ecoin_ledger_compaction_debt_bytes", float64(st.CompactionDebt)},

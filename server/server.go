@@ -52,6 +52,8 @@ type Bank interface {
 	Account(ctx context.Context, acc ledger.Client) (wire.Account, error)
 	Keys() wire.Keys
 	Audit(ctx context.Context) (wire.Audit, error)
+	// Queued returns the records that wait to be opened, and the coins of all calls under way.
+	Queued() (records, coins int)
 	WriteMetrics(w io.Writer)
 }
 
