@@ -34,6 +34,7 @@ type admission struct {
 	from    *addresses    // and of each address
 	slots   chan struct{} // one taken by each handshake
 	metrics *instruments
+	recent  *recentRefusals
 	log     *slog.Logger
 	serve   func(tc *tls.Conn, raw net.Conn) error // returns when the connection is done with
 
@@ -51,6 +52,7 @@ func newAdmission(s *Server) *admission {
 		from:    newAddresses(s.o.MaxConnsPerAddress),
 		slots:   make(chan struct{}, s.o.MaxHandshakes),
 		metrics: s.metrics,
+		recent:  &s.watch.recent,
 		log:     s.log,
 		serve:   s.serveConn,
 	}
@@ -85,6 +87,11 @@ func (a *admission) run() {
 		if why := a.enter(address); why != nil {
 			why.Inc()
 			_ = c.Close()
+			limit := "limit of all connections"
+			if why == a.metrics.overAddressLimit {
+				limit = "limit of the address"
+			}
+			a.recent.add(time.Now(), address, refusal{what: "connection", reason: limit})
 			continue
 		}
 		a.metrics.accepted.Inc()
@@ -135,6 +142,7 @@ func (a *admission) admit(c net.Conn) {
 	if err != nil {
 		why := refusalReason(err)
 		a.metrics.refused(why)
+		a.recent.add(time.Now(), addressOf(c.RemoteAddr()), refusal{what: "handshake", reason: why})
 		a.log.Debug("connection refused", "peer", c.RemoteAddr(), "reason", why, "err", err)
 	}
 }

@@ -139,6 +139,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, c *conn, r *route, err error) 
 		c.cut()
 	}
 	p, expected := problemOf(err)
+	s.watch.recent.add(time.Now(), addressOf(c.RemoteAddr()), refusal{r.path, p.Status, reasonOf(err), c.account.Name})
 	if !expected && err != errPanic {
 		s.log.Error("request failed", "route", r.path, "account", c.account.ID, "err", err)
 	}

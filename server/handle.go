@@ -137,6 +137,7 @@ func (s *Server) withdraw(ctx *fasthttp.RequestCtx, c *conn) error {
 		return err
 	}
 	s.metrics.issued.Add(n)
+	s.watch.withdrawn.add(&c.account, n)
 	a.send(ctx)
 	return nil
 }
@@ -149,7 +150,7 @@ func (s *Server) redeem(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 		return err
 	}
 	s.metrics.redeemSeconds.Observe(time.Since(start))
-	s.metrics.redeemed.add(a.b, wire.RedeemRecordLen)
+	s.watch.redeemed.add(&c.account, s.metrics.redeemed.add(a.b, wire.RedeemRecordLen))
 	a.send(ctx)
 	return nil
 }

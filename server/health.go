@@ -13,6 +13,8 @@ import (
 // private network.
 func (s *Server) newHealth() *http.Server {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.forOperator(s.servePage()))
+	mux.HandleFunc("GET /status.json", s.forOperator(s.serveStatus))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n") // the process runs and answers
 	})

@@ -40,7 +40,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: %d %.100q", path, code, body)
 		}
 	}
-	for path, want := range map[string]int{"/v1/keys": 404, "/admin/accounts": 404, "/": 404} {
+	for path, want := range map[string]int{"/v1/keys": 404, "/admin/accounts": 404, "/x": 404} {
 		if code, _ := h.health(path); code != want {
 			t.Errorf("%s: %d, want %d", path, code, want)
 		}

@@ -128,13 +128,18 @@ func newOutcomes(set *metrics.Set, call string) outcomes {
 	return o
 }
 
-// add counts the records of a binary answer, each of which starts with its status.
-func (o *outcomes) add(answer []byte, recordLen int) {
+// add counts the records of a binary answer, each of which starts with its status, and
+// returns how many say "ok".
+func (o *outcomes) add(answer []byte, recordLen int) (ok int) {
 	for ; len(answer) >= recordLen; answer = answer[recordLen:] {
 		if st := int(answer[0]); st < len(o) {
 			o[st].Inc()
 		}
+		if answer[0] == byte(core.StatusOK) {
+			ok++
+		}
 	}
+	return ok
 }
 
 // statusCounts counts the answers of one route by HTTP status. Counters are made on

@@ -115,6 +115,7 @@ type Server struct {
 	o       Options
 	log     *slog.Logger
 	metrics *instruments
+	watch   *watch
 	routes  map[string]*route // by path
 	other   *route            // stands for every path that is not routed
 
@@ -150,6 +151,7 @@ func New(o Options) (*Server, error) {
 	s.certificate.Store(o.Certificate)
 	s.metrics = newInstruments(s)
 	s.trust = newTruststore(o.Accounts, max(o.TrustCache, 0), s.metrics.set)
+	s.watch = newWatch(time.Now())
 	s.makeRoutes()
 	s.http = s.newHTTP()
 	s.admission = newAdmission(s)
@@ -226,6 +228,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	wg.Go(s.admission.run)
+	wg.Go(s.runSampler)
 	serve("admin", s.admin, s.adminLn)
 	serve("health", s.health, s.healthLn)
 	s.ready.Store(true)
