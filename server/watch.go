@@ -59,10 +59,10 @@ type sample struct {
 	redeemCalls                          latency.Counts
 	cpu                                  time.Duration // of the process
 
-	live, queued           int64 // coins
-	waitingRecords         int64 // that wait to be opened
-	underWay               int64 // coins of calls under way in the bank
-	connections            int64
+	live, queued            int64 // coins
+	waitingRecords          int64 // that wait to be opened
+	underWay                int64 // coins of calls under way in the bank
+	connections             int64
 	memoryBytes, goroutines int64
 }
 
