@@ -182,8 +182,8 @@ func TestPage(t *testing.T) {
 	if got := b.eval(`document.images.length + " " + document.scripts.length + " " + document.title.includes("owned")`); got != "0 1 false" {
 		t.Errorf("images, scripts, owned: %s", got)
 	}
-	if got := b.eval(`document.querySelectorAll("#shards tbody tr").length`); got != "2" {
-		t.Errorf("%s shards are shown, want 2", got)
+	if got := b.eval(`document.querySelectorAll("#shards tbody tr").length`); got != "3" {
+		t.Errorf("%s rows of shards are shown, want the sum and 2", got)
 	}
 	if got := b.eval(`[...document.querySelectorAll("[data-v]")].filter(e => e.textContent === "" || /NaN|undefined/.test(e.textContent)).map(e => e.dataset.v)`); got != "" {
 		t.Errorf("not shown: %s", got)

@@ -32,15 +32,15 @@ const charts = [
   { title: "Coins", unit: "coins/s", format: "rate", lines: [
     ["redeemed", "redeemed_coins_per_second"], ["issued", "issued_coins_per_second"],
     ["refunded", "refunded_coins_per_second"], ["returned", "returned_coins_per_second"]] },
-  { title: "Redeem latency", unit: "of calls, 10 s, log scale", format: "latency", log: true, lines: [
+  { title: "Redeem latency", unit: "of the calls of 10 s, log scale", format: "latency", log: true, highest: true, lines: [
     ["p50", "redeem_p50_ms"], ["p99", "redeem_p99_ms"], ["p99.9", "redeem_p999_ms"]] },
-  { title: "Queues", unit: "", format: "short", lines: [
-    ["ledger, coins", "ledger_queued_coins"], ["headers", "waiting_records"], ["coins under way", "coins_under_way"]] },
+  { title: "Queues", unit: "coins, and headers", format: "short", highest: true, lines: [
+    ["ledger", "ledger_queued_coins"], ["headers", "waiting_records"], ["under way", "coins_under_way"]] },
   { title: "Requests", unit: "requests/s", format: "rate", lines: [
     ["answered", "requests_per_second"], ["refused", "refused_requests_per_second"]] },
   { title: "Handshakes", unit: "handshakes/s", format: "rate", lines: [
     ["done", "handshakes_per_second"], ["failed", "failed_handshakes_per_second"]] },
-  { title: "CPU", unit: "cores", format: "cores", lines: [["of the process", "cpu_cores"]] },
+  { title: "CPU", unit: "cores", format: "cores", lines: [["process", "cpu_cores"]] },
 ];
 
 const points = {}; // arrays by name in series, as long as each other
@@ -68,13 +68,29 @@ function nice(x) {
   return [1, 2, 2.5, 5, 10].find(m => x <= m * p * 1.0000001) * p;
 }
 
+// bins makes the points of a line as coarse as pixels can show: [ms, value] of the mean,
+// or the highest, of so many seconds. Bins are fixed in time, so that they do not flicker.
+function bins(at, values, seconds, highest) {
+  const out = [];
+  let bin = null, sum = 0, n = 0, top = 0;
+  for (let k = 0; k <= at.length; k++) {
+    const of = k < at.length ? Math.floor(at[k] / 1000 / seconds) : null;
+    if (of !== bin) {
+      if (bin !== null) out.push([(bin + 0.5) * seconds * 1000, n ? highest ? top : sum / n : null]);
+      [bin, sum, n, top] = [of, 0, 0, 0];
+    }
+    if (k < at.length && values[k] !== null) { sum += values[k]; n++; top = Math.max(top, values[k]); }
+  }
+  return out;
+}
+
 const margin = { left: 46, right: 2, top: 6, bottom: 15 };
 
 function build(chart) {
   chart.values = chart.lines.map(() => element("b"));
   const legend = element("div", "legend", ...chart.lines.map(([label], i) => {
     const swatch = element("span", "s" + i, element("i"));
-    return element("span", "", swatch, label + " ", chart.values[i]);
+    return element("span", "", swatch, label, chart.values[i]);
   }));
   chart.svg = shape("svg", { role: "img", "aria-label": chart.title });
   $("charts").append(element("div", "", element("h2", "", chart.title, element("span", "quiet", chart.unit)), legend, chart.svg));
@@ -94,9 +110,11 @@ function draw(chart) {
   const end = at.length ? at[at.length - 1] : Date.now(), begin = end - span;
   const x = t => x0 + (t - begin) / span * (x1 - x0);
   const data = chart.lines.map(([, name]) => points[name] || []);
+  const coarse = Math.max(1, Math.ceil(span / 1000 / ((x1 - x0) / 2))); // seconds
+  const drawn = data.map(values => bins(at, values, coarse, chart.highest));
 
   let low = 0, high = 0, least = Infinity;
-  for (const line of data) for (const v of line) if (v !== null) { high = Math.max(high, v); least = Math.min(least, v); }
+  for (const line of drawn) for (const [, v] of line) if (v !== null) { high = Math.max(high, v); least = Math.min(least, v); }
   let y, ticks;
   if (chart.log) {
     low = 10 ** Math.floor(Math.log10(Math.min(least, 1)));
@@ -112,18 +130,18 @@ function draw(chart) {
 
   const parts = ticks.flatMap(v => [
     shape("line", { x1: x0, x2: x1, y1: y(v), y2: y(v), class: v === low ? "axis" : "grid" }),
-    shape("text", { x: x0 - 6, y: y(v) + 3.5, "text-anchor": "end" }, format(v)),
+    shape("text", { x: x0 - 6, y: y(v) + 3.5, "text-anchor": "end" }, format(v).replace(/\.0+(?!\d)/, "")),
   ]);
   for (const [minutes, anchor] of [[10, "start"], [5, "middle"], [0, "end"]]) {
     parts.push(shape("text", { x: x(end - minutes * 60_000), y: height - 3, "text-anchor": anchor }, minutes ? `−${minutes} min` : "now"));
   }
   for (let i = data.length - 1; i >= 0; i--) { // the first line on top
-    let d = "", pen = "M";
-    for (let k = 0; k < at.length; k++) {
-      const v = data[i][k];
-      if (v === null || k > 0 && at[k] - at[k - 1] > 5000) pen = "M";
-      if (v === null || at[k] < begin) continue;
-      d += pen + x(at[k]).toFixed(1) + " " + y(v).toFixed(1);
+    let d = "", pen = "M", before = 0;
+    for (const [t, v] of drawn[i]) {
+      if (v === null || t - before > 5000 + coarse * 1000) pen = "M"; // a gap
+      before = t;
+      if (v === null || t < begin) continue;
+      d += pen + x(Math.min(t, end)).toFixed(1) + " " + y(v).toFixed(1);
       pen = "L";
     }
     if (d) parts.push(shape("path", { d, class: "s" + i }));
@@ -199,9 +217,14 @@ function show(s) {
   const damaged = s.shards.filter(h => h.damaged).length, indexed = s.shards.filter(h => h.indexed).length;
   $("shard-sum").textContent = `${s.shards.length}, ${indexed} indexed, ${damaged} damaged`;
   $("shard-sum").classList.toggle("bad", damaged > 0);
+  const sum = name => group(s.shards.reduce((n, h) => n + h[name], 0));
   rows($("shards"), s.shards
     .map((h, i) => [[i], [group(h.live)], [group(h.waiting)], [group(h.damaged), h.damaged ? "bad" : ""], [h.indexed ? "yes" : "no"]])
     .sort((a, b) => (b[3][1] === "bad") - (a[3][1] === "bad")), 5, "none");
+  if (s.shards.length > 1) {
+    const all = element("tr", "sum", ...["all", sum("live"), sum("waiting"), sum("damaged"), ""].map(text => element("td", "", text)));
+    $("shards").tBodies[0].prepend(all);
+  }
   accounts($("redeemers"), s.top_redeemed);
   accounts($("withdrawers"), s.top_withdrawn);
   const day = s.time.slice(0, 10);
