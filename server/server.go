@@ -1,6 +1,6 @@
 // Package server puts a bank on the network: the API over HTTP/1.1 and TLS 1.3 with
 // client certificates (docs/PROTOCOL.md, "Bank"), the operator's admin API on a Unix
-// socket, and health, metrics and profiles on a second listener.
+// socket, and the operator's page, health, metrics and profiles on a second listener.
 //
 // What it guarantees:
 //

@@ -35,7 +35,7 @@ func (d bankDir) journalFile() string { return filepath.Join(string(d), "journal
 type bankCmd struct {
 	Dir     bankDir  `help:"Folder of the bank: keys, ledger, admin socket." default:"${dir}"`
 	Listen  string   `help:"Address of the API." default:"127.0.0.1:7443"`
-	Health  string   `help:"Address of health, metrics and profiles; keep it private." default:"127.0.0.1:7444"`
+	Health  string   `help:"Address of the operator's page, health, metrics and profiles; keep it private." default:"127.0.0.1:7444"`
 	URL     string   `name:"url" help:"URL by which clients reach the API; announced with the keys. Default: https:// and the bound address."`
 	TLSName []string `name:"tls-name" help:"DNS names and IP addresses for the certificate that is made on the first start. Default: localhost, this host's name, and the address of --listen." placeholder:"NAME"`
 	TLSCert string   `name:"tls-cert" help:"Certificate to use instead of the one in the key folder." placeholder:"FILE" and:"tls"`
