@@ -11,7 +11,7 @@ import (
 	"ecoin/ledger"
 )
 
-// Size of a table of heavy accounts: 64 sets of 16 is 72 KiB, names not counted.
+// Size of a table of heavy accounts: 64 sets of 16 are 49 KiB, names not counted.
 const (
 	heavySets = 64
 	heavyWays = 16

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -201,4 +202,55 @@ func TestStatusHost(t *testing.T) {
 	if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") || bytes.Contains([]byte(policy), []byte("http")) {
 		t.Errorf("policy %q", policy)
 	}
+}
+
+// waitingBank says that records and coins wait.
+type waitingBank struct{ Bank }
+
+func (waitingBank) Queued() (records, coins int) { return 7, 900 }
+
+// TestStatusOfACrowd: queues, and connections above a limit, which never become
+// requests.
+func TestStatusOfACrowd(t *testing.T) {
+	h := start(t, func(o *Options) { o.Bank, o.MaxConnsPerAddress, o.DrainTimeout = waitingBank{o.Bank}, 2, time.Minute })
+	lab := h.analyst()
+	first := lab.dial()
+	lab.dial()
+	for range 3 {
+		c, err := net.Dial("tcp", h.s.addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("a third connection of the address is served")
+		}
+		c.Close()
+	}
+	var refused []statusRefusal
+	eventually(t, "three refusals are listed", func() bool {
+		refused = h.status("").Refusals
+		return len(refused) == 1 && refused[0].Count == 3
+	})
+	if r := refused[0]; r.What != "connection" || r.Reason != "limit of the address" || r.Peer != "127.0.0.1" {
+		t.Errorf("refusal %+v", r)
+	}
+	s := h.status("")
+	if want := (statusQueues{WaitingRecords: 7, UnderWay: 900}); s.Queues != want {
+		t.Errorf("queues: %+v, want %+v", s.Queues, want)
+	}
+	if s.Events.OverAddress != 3 || s.Events.OverLimit != 0 || s.Connections.Admitted != 2 || s.Connections.Open != 2 {
+		t.Errorf("%+v %+v", s.Events, s.Connections)
+	}
+
+	// While it drains, the status says so: a request that has begun keeps it alive.
+	first.send("GET /v1/keys HTTP/1.1\nHost: b\n")
+	eventually(t, "the request has begun", func() bool {
+		begun := false
+		h.s.conns.each(func(c *conn) { begun = begun || c.idleSince.Load() == 0 })
+		return begun
+	})
+	h.stop()
+	eventually(t, "the status says draining", func() bool { return h.status("").State == "draining" })
+	first.send("\n")
+	first.mustRead("the last request", 200)
 }
