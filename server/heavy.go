@@ -41,6 +41,9 @@ type heavyCount struct {
 	coins, surplus int64
 }
 
+// certain is how many coins the account has moved at least.
+func (c heavyCount) certain() int64 { return c.coins - c.surplus }
+
 // add counts n coins, one or more, of an account.
 func (t *heavyTable) add(id ledger.AccountID, name string, n int64) {
 	set := &t[binary.LittleEndian.Uint64(id[:])%heavySets]
@@ -109,8 +112,9 @@ func (a *heavyAccounts) turn(now time.Time) {
 	}
 }
 
-// top returns the n accounts that moved most coins, the first first, and since when
-// they were counted.
+// top returns the n accounts that moved most coins for certain, the first first, and
+// since when they were counted. By what they moved at most, many small accounts would
+// look like large ones.
 func (a *heavyAccounts) top(n int) ([]heavyCount, time.Time) {
 	p := a.periods.Load()
 	sum := map[ledger.AccountID]heavyCount{}
@@ -126,7 +130,7 @@ func (a *heavyAccounts) top(n int) ([]heavyCount, time.Time) {
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(x, y heavyCount) int {
-		return cmp.Or(cmp.Compare(y.coins, x.coins), cmp.Compare(x.name, y.name), slices.Compare(x.id[:], y.id[:]))
+		return cmp.Or(cmp.Compare(y.certain(), x.certain()), cmp.Compare(x.name, y.name), slices.Compare(x.id[:], y.id[:]))
 	})
 	return all[:min(n, len(all))], p.from
 }

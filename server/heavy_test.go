@@ -91,6 +91,15 @@ func TestHeavyAccounts(t *testing.T) {
 	want("third period", second, "one, renamed 4", "small 1", "small 1")
 	a.turn(second.Add(2 * heavyPeriod))
 	want("fourth period", second.Add(heavyPeriod))
+
+	// Of a crowd, each with 2 coins, none may stand before one with 10.
+	for i := range 5000 {
+		a.add(account(100+i, "small"), 2)
+	}
+	a.add(account(7, "ten"), 10)
+	if top, _ := a.top(1); top[0].name != "ten" || top[0].certain() != 10 || top[0].surplus == 0 {
+		t.Errorf("first of a crowd: %+v", top[0])
+	}
 }
 
 // TestHeavyAllocs: counting is part of every call.

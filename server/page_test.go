@@ -188,6 +188,20 @@ func TestPage(t *testing.T) {
 	if got := b.eval(`[...document.querySelectorAll("[data-v]")].filter(e => e.textContent === "" || /NaN|undefined/.test(e.textContent)).map(e => e.dataset.v)`); got != "" {
 		t.Errorf("not shown: %s", got)
 	}
+
+	// Selected text stays, to be copied, and the page says that it waits.
+	b.eval(`getSelection().selectAllChildren(document.querySelector("h1"))`)
+	eventually(t, "the page holds", is("#state", "ready, held while text is selected"))
+	shown := b.text(shows("coins.redeemed"))
+	redeem(3)
+	before := b.eval("last")
+	eventually(t, "one more answer", func() bool { return b.eval("last") != before })
+	if now := b.text(shows("coins.redeemed")); now != shown || b.eval("getSelection()") != "ecoin bank" {
+		t.Errorf("the page goes on, from %s to %s coins, while %q is selected", shown, now, b.eval("getSelection()"))
+	}
+	b.eval("getSelection().empty()")
+	eventually(t, "the page goes on", func() bool { return b.text("#state") == "ready" && b.text(shows("coins.redeemed")) != shown })
+
 	light := b.eval("getComputedStyle(document.body).backgroundColor")
 	b.scheme("dark")
 	if dark := b.eval("getComputedStyle(document.body).backgroundColor"); dark == light {

@@ -144,11 +144,12 @@ type statusTop struct {
 	Accounts []statusAccount `json:"accounts"`
 }
 
-// statusAccount has moved at most Coins and at least Coins-Surplus.
+// statusAccount says between what bounds the number of an account's coins is; mostly
+// they are one.
 type statusAccount struct {
 	Name    string `json:"name"`
-	Coins   int64  `json:"coins"`
-	Surplus int64  `json:"surplus"`
+	AtLeast int64  `json:"coins_at_least"`
+	AtMost  int64  `json:"coins_at_most"`
 }
 
 type statusRefusal struct {
@@ -232,7 +233,7 @@ func topOf(a *heavyAccounts, now time.Time) statusTop {
 	list, from := a.top(topShown)
 	out := statusTop{Over: now.Sub(from).Seconds(), Accounts: make([]statusAccount, len(list))}
 	for i, c := range list {
-		out.Accounts[i] = statusAccount{Name: c.name, Coins: c.coins, Surplus: c.surplus}
+		out.Accounts[i] = statusAccount{Name: c.name, AtLeast: c.certain(), AtMost: c.coins}
 	}
 	return out
 }

@@ -69,10 +69,10 @@ func TestStatus(t *testing.T) {
 	if s.Redeem.Calls != 4 || s.Redeem.P50 == nil || *s.Redeem.P50 <= 0 || *s.Redeem.P99 < *s.Redeem.P50 || *s.Redeem.P999 < *s.Redeem.P99 {
 		t.Errorf("redeem: %+v", s.Redeem)
 	}
-	if got, want := fmt.Sprint(s.Redeemers.Accounts), "[{lab-1 20 0} {lab-2 1 0}]"; got != want {
+	if got, want := fmt.Sprint(s.Redeemers.Accounts), "[{lab-1 20 20} {lab-2 1 1}]"; got != want {
 		t.Errorf("top redeemed: %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(s.Withdrawers.Accounts), "[{cam-1 30 0} {cam-2 12 0}]"; got != want {
+	if got, want := fmt.Sprint(s.Withdrawers.Accounts), "[{cam-1 30 30} {cam-2 12 12}]"; got != want {
 		t.Errorf("top withdrawn: %s, want %s", got, want)
 	}
 	if s.Connections.Open != 4 || s.Connections.Max != 16384 || s.Store.FreeBytes <= 0 || s.Process.MemoryBytes <= 0 || s.Process.Goroutines <= 0 {

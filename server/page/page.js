@@ -130,7 +130,7 @@ function draw(chart) {
 
   const parts = ticks.flatMap(v => [
     shape("line", { x1: x0, x2: x1, y1: y(v), y2: y(v), class: v === low ? "axis" : "grid" }),
-    shape("text", { x: x0 - 6, y: y(v) + 3.5, "text-anchor": "end" }, format(v).replace(/\.0+(?!\d)/, "")),
+    shape("text", { x: x0 - 6, y: y(v) + 3.5, "text-anchor": "end" }, format(v).replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "")),
   ]);
   for (const [minutes, anchor] of [[10, "start"], [5, "middle"], [0, "end"]]) {
     parts.push(shape("text", { x: x(end - minutes * 60_000), y: height - 3, "text-anchor": anchor }, minutes ? `−${minutes} min` : "now"));
@@ -185,8 +185,8 @@ function rows(table, list, columns, empty) {
 function accounts(table, list) {
   rows(table, list.accounts.map(a => [
     [a.name, "name"],
-    [(a.surplus ? "≤ " : "") + group(a.coins)],
-    [formats.rate(a.coins / Math.max(list.over_seconds, 1))],
+    [(a.coins_at_most > a.coins_at_least ? "≥ " : "") + group(a.coins_at_least)],
+    [formats.rate(a.coins_at_least / Math.max(list.over_seconds, 1))],
   ]), 3, "none yet");
 }
 
@@ -203,9 +203,11 @@ function show(s) {
   s.uptime = (Date.parse(s.time) - Date.parse(s.started)) / 1000;
   s.build = s.version + ", " + s.go;
 
-  $("state").textContent = s.state;
+  const held = !getSelection().isCollapsed; // new text would undo the selection before it is copied
+  $("state").textContent = s.state + (held ? ", held while text is selected" : "");
   $("state").className = "state " + s.state;
   document.body.classList.remove("stale");
+  if (held) return;
   document.title = `${formats.rate(s.rates.redeemed_coins)} coins/s · ecoin bank`;
 
   for (const e of document.querySelectorAll("[data-v]")) {
