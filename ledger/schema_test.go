@@ -25,15 +25,16 @@ var codecs = []struct {
 		}
 		return m.append(nil), err
 	}, []string{
-		"00000002" + "0010" + strings.Repeat("a5", 16) + "01" + "00" + strings.Repeat("5a", 16),
-		"00000002" + "0100" + strings.Repeat("00", 16) + "03" + "02" + strings.Repeat("77", 16),
+		"00000003" + "0010" + strings.Repeat("a5", 16) + "01" + "00" + strings.Repeat("5a", 16),
+		"00000003" + "0100" + strings.Repeat("00", 16) + "03" + "02" + strings.Repeat("77", 16),
 	}},
 	{"account", func(b []byte) ([]byte, error) {
 		a, err := decodeAccount(b)
 		return a.append(nil), err
 	}, []string{
-		"01" + "00" + "0000018bcfe56800" + strings.Repeat("aa", 32) + hex.EncodeToString([]byte("Ölçer")),
-		"02" + "01" + "ffffffffffffffff" + strings.Repeat("00", 32) + "78",
+		"01" + "00" + "0000018bcfe56800" + strings.Repeat("aa", 32) + strings.Repeat("00", 32) + hex.EncodeToString([]byte("Ölçer")),
+		"02" + "01" + "ffffffffffffffff" + strings.Repeat("00", 32) + strings.Repeat("00", 32) + "78",
+		"01" + "02" + "0000018bcfe56800" + strings.Repeat("aa", 32) + strings.Repeat("bb", 32) + "79",
 	}},
 	{"pin", func(b []byte) ([]byte, error) {
 		id, err := decodeOwner(b)
@@ -108,7 +109,7 @@ func TestRecords(t *testing.T) {
 	}
 	for name, bad := range map[string]string{
 		"meta":       "00000001" + "0003", // three shards
-		"account":    "09" + "00" + "0000000000000000" + strings.Repeat("00", 32) + "78",
+		"account":    "01" + "03" + "0000000000000000" + strings.Repeat("00", 64) + "78",
 		"funds":      "0000000000000000" + "ffffffffffffffff",
 		"tally":      "ffffffffffffffff" + "0000000000000002" + "0000000000000002",
 		"counters":   "0000000000000005" + "8000000000000000" + "0000000000000003" + "0000000000000002" + "0000000000000001",
@@ -137,8 +138,8 @@ func FuzzRecords(f *testing.F) {
 			seeds++
 		}
 	}
-	if seeds != 16 {
-		f.Fatalf("%d seeds, want 16", seeds)
+	if seeds != 17 {
+		f.Fatalf("%d seeds, want 17", seeds)
 	}
 	f.Fuzz(func(t *testing.T, which byte, b []byte) {
 		c := codecs[int(which)%len(codecs)]
@@ -187,6 +188,7 @@ func TestKeyOrder(t *testing.T) {
 		fundsKey(a), fundsKey(b),
 		appendLiveKey(nil, &x), appendLiveKey(nil, &y),
 		metaKey(),
+		nameKey("a"), nameKey("ab"), nameKey("b"),
 		pinKey(Pin{}), pinKey(Pin{1}),
 		appendReturnedKey(nil, &x), appendReturnedKey(nil, &y),
 		appendWindowKey(nil, kindSpent, 7), appendSpentKey(nil, 7, &y), appendSpentKey(nil, 300, &x), appendSpentKey(nil, 300, &y),

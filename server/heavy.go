@@ -99,7 +99,7 @@ func newHeavyAccounts(now time.Time) *heavyAccounts {
 }
 
 // add counts n coins of an account; none are fine.
-func (a *heavyAccounts) add(account *ledger.Account, n int) {
+func (a *heavyAccounts) add(account *ledger.Client, n int) {
 	if n > 0 {
 		a.periods.Load().now.add(account.ID, account.Name, int64(n))
 	}

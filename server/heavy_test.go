@@ -62,7 +62,7 @@ func TestHeavyTable(t *testing.T) {
 func TestHeavyAccounts(t *testing.T) {
 	start := time.Unix(1000, 0)
 	a := newHeavyAccounts(start)
-	account := func(n int, name string) *ledger.Account { return &ledger.Account{ID: randomID(n), Name: name} }
+	account := func(n int, name string) *ledger.Client { return &ledger.Client{ID: randomID(n), Name: name} }
 	want := func(what string, since time.Time, want ...string) {
 		t.Helper()
 		top, from := a.top(3)
@@ -106,7 +106,7 @@ func TestHeavyAccounts(t *testing.T) {
 // TestHeavyAllocs: counting is part of every call.
 func TestHeavyAllocs(t *testing.T) {
 	a := newHeavyAccounts(time.Now())
-	one := &ledger.Account{ID: randomID(1), Name: "one"}
+	one := &ledger.Client{ID: randomID(1), Name: "one"}
 	if n := testing.AllocsPerRun(1000, func() { a.add(one, 3) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -118,9 +118,9 @@ func BenchmarkHeavyAccounts(b *testing.B) {
 	for _, accounts := range []int{1, 1 << 16} {
 		b.Run(fmt.Sprintf("accounts=%d", accounts), func(b *testing.B) {
 			a := newHeavyAccounts(time.Now())
-			of := make([]ledger.Account, accounts)
+			of := make([]ledger.Client, accounts)
 			for i := range of {
-				of[i] = ledger.Account{ID: randomID(i), Name: "x"}
+				of[i] = ledger.Client{ID: randomID(i), Name: "x"}
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
