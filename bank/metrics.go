@@ -26,5 +26,5 @@ func (b *Bank) WriteMetrics(w io.Writer) {
 	fmt.Fprintf(w, "ecoin_open_batches_total %d\n", s.batches.Load())
 	fmt.Fprintf(w, "ecoin_open_records_total %d\n", s.records.Load())
 	fmt.Fprintf(w, "ecoin_open_waiting_records %d\n", b.opener.queued())
-	fmt.Fprintf(w, "ecoin_coins_under_way %d\n", b.room.inUse())
+	fmt.Fprintf(w, "ecoin_coins_under_way %d\n", b.room.coins.InUse())
 }

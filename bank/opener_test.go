@@ -122,7 +122,7 @@ func TestCallsTogether(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := &w.stages; s.records.Load() != 20*calls || s.batches.Load() > s.records.Load() || w.room.inUse() != 0 {
-		t.Errorf("%d records in %d batches, %d coins under way", s.records.Load(), s.batches.Load(), w.room.inUse())
+	if s := &w.stages; s.records.Load() != 20*calls || s.batches.Load() > s.records.Load() || w.room.coins.InUse() != 0 {
+		t.Errorf("%d records in %d batches, %d coins under way", s.records.Load(), s.batches.Load(), w.room.coins.InUse())
 	}
 }

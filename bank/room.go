@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"ecoin/internal/fair"
 	"ecoin/internal/wire"
 	"ecoin/ledger"
 )
@@ -30,47 +31,34 @@ const (
 	// defaultMaxCoins is below what a ledger lets wait, so that it is here, fairly,
 	// that calls are refused.
 	defaultMaxCoins = 48 << 10
-	// minRoom is twice the largest call: an account alone has half of the room.
-	minRoom = 2 * wire.MaxWithdraw
+	// minMaxCoins is twice the largest call: an account alone has half of the room.
+	minMaxCoins = 2 * wire.MaxWithdraw
 )
 
-// room bounds the coins of calls under way, and the coins a second of an account.
-//
-// An account may have as many coins under way as are left free. So one that floods
-// holds half of the room, two hold a third each, and what is left serves those that do
-// not flood.
+// room bounds the coins of calls under way, fairly, and the coins a second of an account.
 type room struct {
-	max   int        // coins under way
-	rate  rate.Limit // coins a second of an account; 0 means no limit
-	burst int        // coins an account may do at once after a rest
-
-	mu       sync.Mutex // guards what follows; nothing blocks under it
-	used     int
-	accounts map[ledger.AccountID]*accountRoom
-	swept    int // accounts after the last sweep
-}
-
-// accountRoom is what room knows about an account.
-type accountRoom struct {
-	used    int
-	limiter *rate.Limiter // nil without a limit
+	coins *fair.Share[ledger.AccountID]
+	rates *rates // nil without a limit
 }
 
 func newRoom(o Options) (*room, error) {
-	r := &room{max: o.MaxCoins, rate: rate.Limit(o.Rate), burst: o.RateBurst, accounts: map[ledger.AccountID]*accountRoom{}}
-	if r.max == 0 {
-		r.max = defaultMaxCoins
+	if o.MaxCoins == 0 {
+		o.MaxCoins = defaultMaxCoins
 	}
-	if r.burst == 0 {
-		r.burst = max(wire.MaxWithdraw, o.Rate)
+	if o.RateBurst == 0 {
+		o.RateBurst = max(wire.MaxWithdraw, o.Rate)
 	}
 	switch {
-	case r.max < minRoom:
-		return nil, fmt.Errorf("bank: room for %d coins, want at least %d, twice the largest call", r.max, minRoom)
+	case o.MaxCoins < minMaxCoins:
+		return nil, fmt.Errorf("bank: room for %d coins, want at least %d, twice the largest call", o.MaxCoins, minMaxCoins)
 	case o.Rate < 0:
 		return nil, fmt.Errorf("bank: a rate of %d coins a second, want a positive number, or 0 for no limit", o.Rate)
-	case r.burst < wire.MaxWithdraw:
-		return nil, fmt.Errorf("bank: bursts of %d coins, want at least %d, the largest call", r.burst, wire.MaxWithdraw)
+	case o.RateBurst < wire.MaxWithdraw:
+		return nil, fmt.Errorf("bank: bursts of %d coins, want at least %d, the largest call", o.RateBurst, wire.MaxWithdraw)
+	}
+	r := &room{coins: fair.New[ledger.AccountID](o.MaxCoins)}
+	if o.Rate > 0 {
+		r.rates = &rates{rate: rate.Limit(o.Rate), burst: o.RateBurst, limiters: map[ledger.AccountID]*rate.Limiter{}}
 	}
 	return r, nil
 }
@@ -78,58 +66,61 @@ func newRoom(o Options) (*room, error) {
 // enter takes room for n coins, 1 to wire.MaxWithdraw, which leave gives back. Or it
 // returns ErrBusy or a *RateError at once.
 func (r *room) enter(id ledger.AccountID, n int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a := r.accounts[id]
-	if a == nil {
-		a = r.add(id)
-	}
-	if a.used+n > r.max-r.used {
+	if !r.coins.Take(id, n) {
 		return ErrBusy
 	}
-	if a.limiter != nil {
-		now := time.Now()
-		taken := a.limiter.ReserveN(now, n)
-		if wait := taken.DelayFrom(now); wait > 0 {
-			taken.CancelAt(now)
-			return &RateError{wait}
-		}
+	if err := r.rates.take(id, n); err != nil {
+		r.coins.Give(id, n)
+		return err
 	}
-	a.used += n
-	r.used += n
 	return nil
 }
 
-func (r *room) leave(id ledger.AccountID, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.accounts[id].used -= n
-	r.used -= n
+func (r *room) leave(id ledger.AccountID, n int) { r.coins.Give(id, n) }
+
+// rates bounds the coins a second of each account.
+type rates struct {
+	rate  rate.Limit
+	burst int // coins that an account may do at once after a rest
+
+	mu       sync.Mutex // guards what follows; nothing blocks under it
+	limiters map[ledger.AccountID]*rate.Limiter
+	swept    int // their number after the last sweep
 }
 
-// add makes room know an account. Now and then it forgets all that are as they would
-// be anew: nothing under way, and rested. That happens when their number has doubled,
-// so it costs little a call, and keeps no more than twice those that it must know.
-func (r *room) add(id ledger.AccountID) *accountRoom {
-	if len(r.accounts) >= max(2*r.swept, 1024) {
-		for id, a := range r.accounts {
-			if a.used == 0 && (a.limiter == nil || a.limiter.Tokens() >= float64(r.burst)) {
-				delete(r.accounts, id)
-			}
+// take counts n coins of an account, or none and returns a *RateError.
+func (r *rates) take(id ledger.AccountID, n int) error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.limiters[id]
+	if l == nil {
+		r.sweep()
+		l = rate.NewLimiter(r.rate, r.burst)
+		r.limiters[id] = l
+	}
+	now := time.Now()
+	taken := l.ReserveN(now, n)
+	if wait := taken.DelayFrom(now); wait > 0 {
+		taken.CancelAt(now)
+		return &RateError{wait}
+	}
+	return nil
+}
+
+// sweep forgets the accounts that are rested: they are as they would be anew. It does so
+// when their number has doubled, so it costs little a call, and keeps no more than twice
+// those that must be known.
+func (r *rates) sweep() {
+	if len(r.limiters) < max(2*r.swept, 1024) {
+		return
+	}
+	for id, l := range r.limiters {
+		if l.Tokens() >= float64(r.burst) {
+			delete(r.limiters, id)
 		}
-		r.swept = len(r.accounts)
 	}
-	a := new(accountRoom)
-	if r.rate > 0 {
-		a.limiter = rate.NewLimiter(r.rate, r.burst)
-	}
-	r.accounts[id] = a
-	return a
-}
-
-// inUse returns how many coins are under way.
-func (r *room) inUse() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.used
+	r.swept = len(r.limiters)
 }

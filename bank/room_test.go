@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"ecoin/internal/wire"
 	"ecoin/ledger"
 )
 
@@ -18,86 +17,70 @@ func testRoom(t *testing.T, o Options) *room {
 	return r
 }
 
-// TestRoomIsFair floods from more and more accounts: each holds as much as is left.
-func TestRoomIsFair(t *testing.T) {
-	r := testRoom(t, Options{MaxCoins: 60_000})
-	flood := func(id byte) (n int) {
-		for r.enter(ledger.AccountID{id}, 100) == nil {
-			n += 100
-		}
-		return n
+// TestRoom: what is refused, for whatever reason, holds no room.
+func TestRoom(t *testing.T) {
+	r := testRoom(t, Options{MaxCoins: 30_000, Rate: 1, RateBurst: 16_000})
+	a, b := ledger.AccountID{1}, ledger.AccountID{2}
+	if err := r.enter(a, 10_000); err != nil {
+		t.Fatal(err)
 	}
-	if got := flood(1); got != 30_000 {
-		t.Errorf("one account alone holds %d, want half", got)
+	if err := r.enter(a, 10_001); !errors.Is(err, ErrBusy) {
+		t.Errorf("more than is left: %v", err)
 	}
-	if got := flood(2); got != 15_000 {
-		t.Errorf("the second holds %d, want half of what was left", got)
+	if err := r.enter(b, 10_000); err != nil {
+		t.Errorf("another account: %v", err)
 	}
-	r.leave(ledger.AccountID{1}, 10_000)
-	r.leave(ledger.AccountID{2}, 1_000)
-	if a, b := flood(2), flood(1); a != 6_000 || b != 0 {
-		t.Errorf("then the second takes %d more, the first %d; want 20,000 each held and left", a, b)
+	r.leave(a, 10_000)
+	var tooFast *RateError
+	if err := r.enter(a, 7_000); !errors.As(err, &tooFast) {
+		t.Errorf("more than the burst: %v", err)
 	}
-	if err := r.enter(ledger.AccountID{3}, wire.MaxWithdraw); err != nil {
-		t.Errorf("somebody who does not flood: %v", err)
+	if r.coins.InUse() != 10_000 {
+		t.Errorf("%d coins under way", r.coins.InUse())
 	}
-	if err := r.enter(ledger.AccountID{3}, 1); !errors.Is(err, ErrBusy) {
-		t.Errorf("as much as is left is the limit: %v", err)
-	}
-	if r.inUse() != 50_000 {
-		t.Errorf("%d in use", r.inUse())
+	r.leave(b, 10_000)
+	if err := r.enter(a, 5_000); err != nil {
+		t.Errorf("the rest of the burst: %v", err)
 	}
 }
 
-func TestRoomRate(t *testing.T) {
-	r := testRoom(t, Options{Rate: 1000, RateBurst: 12_000})
+func TestRates(t *testing.T) {
+	r := testRoom(t, Options{Rate: 1000, RateBurst: 12_000}).rates
 	id := ledger.AccountID{1}
-	enter := func(n int) error {
-		err := r.enter(id, n)
-		if err == nil {
-			r.leave(id, n)
-		}
-		return err
-	}
-	if err := errors.Join(enter(10_000), enter(1_900)); err != nil {
+	if err := errors.Join(r.take(id, 10_000), r.take(id, 1_900)); err != nil {
 		t.Fatal(err)
 	}
 	var tooFast *RateError
-	if err := enter(5_000); !errors.As(err, &tooFast) || tooFast.Wait > 5*time.Second || tooFast.Wait < 4*time.Second {
+	if err := r.take(id, 5_000); !errors.As(err, &tooFast) || tooFast.Wait > 5*time.Second || tooFast.Wait < 4*time.Second {
 		t.Fatalf("beyond the burst: %v", err)
 	}
-	if err := enter(90); err != nil { // what is refused takes nothing
+	if err := r.take(id, 90); err != nil { // what is refused takes nothing
 		t.Errorf("the rest of the burst: %v", err)
 	}
-	if err := r.enter(ledger.AccountID{2}, 10_000); err != nil {
+	if err := r.take(ledger.AccountID{2}, 10_000); err != nil {
 		t.Errorf("another account: %v", err)
 	}
 }
 
-// TestRoomForgets meets more accounts than it may keep: those that are busy, or not
-// rested, are still known.
-func TestRoomForgets(t *testing.T) {
-	r := testRoom(t, Options{Rate: 1})
-	busy, tired := ledger.AccountID{1}, ledger.AccountID{2}
-	for _, id := range []ledger.AccountID{busy, tired} {
-		if err := r.enter(id, 10_000); err != nil {
+// TestRatesForget meets more accounts than it may keep: those that are not rested are
+// still known.
+func TestRatesForget(t *testing.T) {
+	r := testRoom(t, Options{Rate: 1_000_000_000}).rates
+	tired := ledger.AccountID{2}
+	r.rate = 1
+	if err := r.take(tired, 1_000_000_000); err != nil {
+		t.Fatal(err)
+	}
+	r.rate = 1_000_000_000
+	for i := range 100_000 {
+		if err := r.take(ledger.AccountID{3, byte(i), byte(i >> 8), byte(i >> 16)}, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.leave(tired, 10_000)
-	for i := range 100_000 {
-		id := ledger.AccountID{3, byte(i), byte(i >> 8), byte(i >> 16)}
-		r.accounts[id] = nil
-		delete(r.accounts, id)
-		r.add(id)
+	if len(r.limiters) > 10_000 {
+		t.Errorf("%d accounts are known", len(r.limiters))
 	}
-	if len(r.accounts) > 3000 {
-		t.Errorf("%d accounts are known", len(r.accounts))
-	}
-	if a := r.accounts[busy]; a == nil || a.used != 10_000 {
-		t.Error("a busy account was forgotten")
-	}
-	if err := r.enter(tired, 5_000); err == nil {
+	if err := r.take(tired, 5_000); err == nil {
 		t.Error("a tired account was forgotten")
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -377,27 +376,4 @@ func TestAnswersAreWiped(t *testing.T) {
 	if !bytes.Equal(memory, make([]byte, 17)) {
 		t.Errorf("the memory still holds %q", memory)
 	}
-}
-
-// TestRefundBodyIsWiped looks at the request's memory when the answer leaves.
-func TestRefundBodyIsWiped(t *testing.T) {
-	var seen []byte
-	h := start(t, func(o *Options) { o.Bank = &refundSpy{o.Bank, &seen} })
-	collector := h.collector()
-	coins := collector.withdraw(2)
-	collector.do("POST", wire.PathRefund, wire.AppendCoins(nil, coins)).want(t, "refund", http.StatusOK)
-	eventually(t, "wipe", func() bool { return h.metric(`ecoin_http_requests_total{route="/v1/refund",code="200"}`) == 1 })
-	if len(seen) != 64 || !bytes.Equal(seen, make([]byte, 64)) {
-		t.Error("the coins are still in the request's memory")
-	}
-}
-
-type refundSpy struct {
-	Bank
-	seen *[]byte
-}
-
-func (b *refundSpy) Refund(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
-	*b.seen = body
-	return b.Bank.Refund(ctx, acc, dst, body)
 }

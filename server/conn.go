@@ -35,6 +35,8 @@ type conn struct {
 	// Owned by the serving goroutine.
 	writeUntil time.Time // deadline of the write side
 	begun      bool      // a byte of a request has been read
+	body       []byte    // of the request that is being served
+	large      *body     // its memory, if it is large
 	linger     bool      // Close lets the peer read the answer first
 }
 

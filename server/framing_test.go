@@ -236,34 +236,6 @@ func TestUnreadAnswers(t *testing.T) {
 	other.do("GET", wire.PathKeys, nil).want(t, "another client, later", 200)
 }
 
-// TestDeclaredBodiesCostNothing: bodies that are declared and not sent may take the
-// memory their route allows, not what the client says.
-func TestDeclaredBodiesCostNothing(t *testing.T) {
-	h := start(t)
-	collector := h.collector()
-	var before, after runtime.MemStats
-	conns := make([]*rawConn, 100)
-	for i := range conns {
-		conns[i] = collector.dial()
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for _, c := range conns {
-		c.send("POST /v1/refund HTTP/1.1\nHost: b\nContent-Length: 32000\n\nx")
-	}
-	for _, c := range conns[:50] { // 3 GiB, refused
-		c.Close()
-		d := collector.dial()
-		d.send("POST /v1/refund HTTP/1.1\nHost: b\nContent-Length: 67108864\n\nx")
-		d.mustRead("64 MiB declared", 413)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
-		t.Errorf("the heap grew by %d MiB", grown>>20)
-	}
-}
-
 // TestIdleConnectionsHoldNoBodies: a connection that waits does not keep the memory of
 // the largest body it ever sent.
 func TestIdleConnectionsHoldNoBodies(t *testing.T) {

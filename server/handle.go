@@ -32,6 +32,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		IdleTimeout:        idleTimeout,
 		ReadBufferSize:     4096, // of a header, too
 		MaxRequestBodySize: wire.MaxRecordsBody,
+		StreamRequestBody:  true, // see bodies
 		Concurrency:        s.o.MaxConns + 1024,
 
 		DisablePreParseMultipartForm: true,
@@ -41,10 +42,6 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		Logger:                       mute{},
 	}
 }
-
-// maxKeptBody is the largest buffer, in bytes, that a connection keeps for the body of
-// its next request: thousands of idle connections must not hold their largest each.
-const maxKeptBody = 32 << 10
 
 // mute swallows what fasthttp logs: its messages can quote requests, and a body sent
 // under a wrong Content-Length is parsed as a request. Errors of connections are
@@ -71,14 +68,21 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		if s.draining.Load() {
 			s.closeAfter(ctx, c)
 		}
-		ctx.Request.ReleaseBody(maxKeptBody)
+		s.bodies.release(ctx, c)
 		r.counts.inc(s.metrics, r, ctx.Response.StatusCode())
 	}()
-	err := check(r, &ctx.Request.Header, len(ctx.PostBody()))
-	if err != nil {
+	err := check(r, &ctx.Request.Header)
+	if err == nil && r.maxBody > 0 {
+		err = s.bodies.read(ctx, c)
+	}
+	switch {
+	case err == errBodyLost:
+		c.cut()
+		return
+	case err != nil:
 		// What follows the header may be a body that was not read as one.
 		s.closeAfter(ctx, c)
-	} else {
+	default:
 		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 		err = r.handle(ctx, c)
 	}
@@ -106,20 +110,19 @@ func (s *Server) parseError(ctx *fasthttp.RequestCtx, err error) {
 	var tooSmall *fasthttp.ErrSmallBuffer
 	var timeout interface{ Timeout() bool }
 	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		// The header is whole: 404 and 405 go before 413.
-		r = s.find(&ctx.Request.Header)
-		err = check(r, &ctx.Request.Header, ctx.Request.Header.ContentLength())
 	case errors.As(err, &tooSmall):
 		err = problem.New(http.StatusRequestHeaderFieldsTooLarge, "the header of a request is at most 4096 bytes")
 	case errors.As(err, &timeout) && timeout.Timeout():
-		err = problem.New(http.StatusRequestTimeout, "the request did not arrive in "+readTimeout.String())
+		err = errSlow
 	default:
 		err = problem.New(http.StatusBadRequest, "this is not a well-formed HTTP/1.1 request")
 	}
 	s.refuse(ctx, c, r, err)
 	r.counts.inc(s.metrics, r, ctx.Response.StatusCode())
 }
+
+// errSlow answers a request that did not arrive in time.
+var errSlow = problem.New(http.StatusRequestTimeout, "the request did not arrive in "+readTimeout.String())
 
 func (s *Server) withdraw(ctx *fasthttp.RequestCtx, c *conn) error {
 	_, query := splitTarget(ctx.RequestURI())
@@ -145,7 +148,7 @@ func (s *Server) withdraw(ctx *fasthttp.RequestCtx, c *conn) error {
 func (s *Server) redeem(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 	start := time.Now()
 	a := newAnswer()
-	if a.b, err = s.o.Bank.Redeem(s.base, c.account, a.b, ctx.PostBody()); err != nil {
+	if a.b, err = s.o.Bank.Redeem(s.base, c.account, a.b, c.body); err != nil {
 		a.release()
 		return err
 	}
@@ -157,7 +160,7 @@ func (s *Server) redeem(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 
 func (s *Server) giveBack(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 	a := newAnswer()
-	if a.b, err = s.o.Bank.Return(s.base, c.account, a.b, ctx.PostBody()); err != nil {
+	if a.b, err = s.o.Bank.Return(s.base, c.account, a.b, c.body); err != nil {
 		a.release()
 		return err
 	}
@@ -167,10 +170,8 @@ func (s *Server) giveBack(ctx *fasthttp.RequestCtx, c *conn) (err error) {
 }
 
 func (s *Server) refund(ctx *fasthttp.RequestCtx, c *conn) (err error) {
-	body := ctx.PostBody()
-	defer clear(body) // coins, in fasthttp's buffer
 	a := newAnswer()
-	if a.b, err = s.o.Bank.Refund(s.base, c.account, a.b, body); err != nil {
+	if a.b, err = s.o.Bank.Refund(s.base, c.account, a.b, c.body); err != nil {
 		a.release()
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -62,34 +63,46 @@ func splitTarget(target []byte) (path, query []byte) {
 	return path, query
 }
 
-// headerReceived bounds the body of a request whose header has just been read.
-//
-// A Transfer-Encoding is refused: our clients know the length of what they send, and
-// a body framed in a second way is what request smuggling is made of. The body is
-// declared empty here, so that none of it is read, and check turns the request away.
+// headerReceived looks at a request whose header has just been read. A body that check
+// will refuse is declared empty here, so that none of it is waited for: one that is too
+// long, and one with a Transfer-Encoding. Our clients know the length of what they send,
+// and a body framed in a second way is what request smuggling is made of.
 func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if hasHeader(h, fasthttp.HeaderTransferEncoding) {
+	if h.ContentLength() > s.find(h).maxBody || hasHeader(h, fasthttp.HeaderTransferEncoding) {
 		h.SetContentLength(0)
 	}
-	// 0 would mean fasthttp's default of 4 MiB; check refuses the one byte.
-	return fasthttp.RequestConfig{MaxRequestBodySize: max(s.find(h).maxBody, 1)}
+	return fasthttp.RequestConfig{}
+}
+
+// declaredLength is the Content-Length that was sent, 0 if there was none. fasthttp has
+// checked that it is a number.
+func declaredLength(h *fasthttp.RequestHeader) int {
+	value, _ := headerValue(h, fasthttp.HeaderContentLength)
+	n, _ := strconv.Atoi(string(value))
+	return n
 }
 
 // hasHeader reports whether a header field was sent, also where fasthttp has dropped
 // it while parsing. name is an ASCII token.
 func hasHeader(h *fasthttp.RequestHeader, name string) bool {
-	for line := range bytes.Lines(h.RawHeaders()) {
-		key, _, ok := bytes.Cut(line, []byte(":"))
-		if ok && len(key) == len(name) && bytes.EqualFold(key, []byte(name)) {
-			return true
-		}
-	}
-	return false
+	_, sent := headerValue(h, name)
+	return sent
 }
 
-// check returns why a request is refused before its handler, nil if it is not.
-// bodyLen is what was read, or declared where that alone was too much.
-func check(r *route, h *fasthttp.RequestHeader, bodyLen int) error {
+// headerValue returns the first value of a header field as it was sent.
+func headerValue(h *fasthttp.RequestHeader, name string) (value []byte, sent bool) {
+	for line := range bytes.Lines(h.RawHeaders()) {
+		key, value, ok := bytes.Cut(line, []byte(":"))
+		if ok && len(key) == len(name) && bytes.EqualFold(key, []byte(name)) {
+			return bytes.TrimSpace(value), true
+		}
+	}
+	return nil, false
+}
+
+// check returns why a request is refused before its body is read, nil if it is not.
+func check(r *route, h *fasthttp.RequestHeader) error {
+	bodyLen := declaredLength(h)
 	switch {
 	case r.method == "":
 		return problem.New(http.StatusNotFound, "no such path: see "+wire.PathOpenAPI)

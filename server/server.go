@@ -37,6 +37,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"ecoin/internal/fair"
 	"ecoin/internal/identity"
 	"ecoin/internal/wire"
 	"ecoin/ledger"
@@ -94,6 +95,7 @@ type Options struct {
 	MaxConns           int           // client connections at once, handshakes included; 16,384
 	MaxConnsPerAddress int           // of one IPv4 address or IPv6 /64; a quarter of MaxConns
 	MaxHandshakes      int           // handshakes at once; 1,024
+	BodyMemory         int           // bytes of large requests that are arriving, beyond 16 KiB each; 256 MiB
 	TrustCache         int           // clients whose account is remembered; 65,536; negative for none
 	DrainDelay         time.Duration // how long a stopping server serves on, not ready, closing connections as it answers; 500 ms
 	DrainTimeout       time.Duration // how long it then waits for requests under way before it cuts them; 15 s
@@ -123,6 +125,7 @@ type Server struct {
 	admission *admission
 	conns     connIndex
 	trust     *truststore
+	bodies    bodies
 
 	certificate atomic.Pointer[identity.Identity]
 
@@ -152,6 +155,7 @@ func New(o Options) (*Server, error) {
 	s.metrics = newInstruments(s)
 	s.trust = newTruststore(o.Accounts, max(o.TrustCache, 0), s.metrics.set)
 	s.watch = newWatch(time.Now())
+	s.bodies.memory = fair.New[ledger.AccountID](o.BodyMemory)
 	s.makeRoutes()
 	s.http = s.newHTTP()
 	s.admission = newAdmission(s)
@@ -186,12 +190,13 @@ func (o *Options) check() error {
 			return fmt.Errorf("server: no %s given", need.what)
 		}
 	}
-	if o.MaxConns < 0 || o.MaxConnsPerAddress < 0 || o.MaxHandshakes < 0 || o.DrainDelay < 0 || o.DrainTimeout < 0 {
+	if o.MaxConns < 0 || o.MaxConnsPerAddress < 0 || o.MaxHandshakes < 0 || o.BodyMemory < 0 || o.DrainDelay < 0 || o.DrainTimeout < 0 {
 		return errors.New("server: a limit or time is negative; 0 means the default")
 	}
 	o.Health = cmp.Or(o.Health, "127.0.0.1:0")
 	o.MaxConns = cmp.Or(o.MaxConns, 16384)
 	o.MaxConnsPerAddress = cmp.Or(o.MaxConnsPerAddress, max(o.MaxConns/4, 1))
+	o.BodyMemory = cmp.Or(o.BodyMemory, defaultBodyMemory)
 	o.TrustCache = cmp.Or(o.TrustCache, 1<<16)
 	o.MaxHandshakes = cmp.Or(o.MaxHandshakes, 1024)
 	o.DrainDelay = cmp.Or(o.DrainDelay, 500*time.Millisecond)

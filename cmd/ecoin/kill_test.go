@@ -39,8 +39,10 @@ func (b *testBank) newClient(name, role string, credit int) *client.Client {
 
 // settle repeats a call with the same arguments until its outcome is known.
 func settle[T any](t *testing.T, ask func() (T, error)) T {
+	var last error
 	for range 2000 {
 		v, err := ask()
+		last = err
 		if err == nil {
 			return v
 		}
@@ -50,7 +52,7 @@ func settle[T any](t *testing.T, ask func() (T, error)) T {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Error("no answer after 2000 tries")
+	t.Errorf("no answer after 2000 tries: %v", last)
 	var none T
 	return none
 }

@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
+	"internal/fair":         {},
 	"internal/sdnotify":     {},
 	"internal/journal":      {"internal/keyfile"},
 	"internal/backup":       {},
@@ -46,12 +47,12 @@ var allowed = map[string][]string{
 	},
 	"ledger":            {"core"},
 	"ledger/ledgertest": {"core", "ledger"},
-	"bank":              {"core", "ledger", "internal/latency", "internal/wire"},
+	"bank":              {"core", "ledger", "internal/fair", "internal/latency", "internal/wire"},
 	"internal/sim":      {"bank", "core", "internal/wire", "ledger"},
 	"client":            {"core", "internal/identity", "internal/problem", "internal/wire"},
 	"server": {
 		"bank", "core", "ledger",
-		"internal/identity", "internal/latency", "internal/problem", "internal/wire",
+		"internal/fair", "internal/identity", "internal/latency", "internal/problem", "internal/wire",
 	},
 	"director": {
 		"core", "internal/httpserve", "internal/identity", "internal/problem", "internal/wire",
