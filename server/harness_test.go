@@ -79,6 +79,12 @@ func (b *syncBuffer) String() string {
 // bank and the ledger.
 func start(t testing.TB, change ...func(*Options)) *harness {
 	t.Helper()
+	return startWith(t, func(*ledger.Options) {}, change...)
+}
+
+// startWith is start with other options of the ledger.
+func startWith(t testing.TB, changeLedger func(*ledger.Options), change ...func(*Options)) *harness {
+	t.Helper()
 	h := &harness{
 		t: t, log: new(syncBuffer), done: make(chan struct{}),
 		mint:   core.NewMint(&[32]byte{1}, &[32]byte{2}),
@@ -86,7 +92,9 @@ func start(t testing.TB, change ...func(*Options)) *harness {
 	}
 	logger := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if h.store, err = ledger.Open(t.TempDir(), ledger.Options{Mint: h.mint.AppendFingerprints, Shards: 2, MinFreeBytes: 1, BallastBytes: -1, Logger: logger}); err != nil {
+	lo := ledger.Options{Mint: h.mint.AppendFingerprints, Shards: 2, MinFreeBytes: 1, BallastBytes: -1, Logger: logger}
+	changeLedger(&lo)
+	if h.store, err = ledger.Open(t.TempDir(), lo); err != nil {
 		t.Fatal(err)
 	}
 	private, err := core.GenerateKey(core.SuiteX25519)
