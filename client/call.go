@@ -18,7 +18,8 @@ import (
 type caller struct {
 	transport *http.Transport // without a http.Client: no redirects, no cookies
 	base      string          // scheme and host
-	timeout   time.Duration   // of a call; 0 means that ctx alone decides
+	timeout   time.Duration   // of a try; 0 means that ctx alone decides
+	retry     Retry
 }
 
 // request is one call. Its answer is 200 with either exactly answerLen bytes of
@@ -34,9 +35,8 @@ type request struct {
 	jsonLimit int
 }
 
-// do sends r and returns the body of its answer, which the caller wipes. Errors
-// are as the package comment says.
-func (c *caller) do(ctx context.Context, r request) ([]byte, error) {
+// try sends r once and returns the body of its answer, which the caller wipes.
+func (c *caller) try(ctx context.Context, r request) ([]byte, error) {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)

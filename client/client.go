@@ -16,7 +16,8 @@
 // long as the bank keeps its record of that they tell the same caller the same thing
 // (redeem says core.StatusRedeemedBefore the second time).
 //
-// The package never repeats a call by itself.
+// A call is repeated as [Options].Retry says, and never without it. However often it was
+// tried, its error is Definite only if no try did anything.
 //
 // # Secrets
 //
@@ -57,7 +58,8 @@ type Options struct {
 	URL      string             // of the bank: https://HOST[:PORT]
 	Identity *identity.Identity // whose account this is
 	Roots    *x509.CertPool     // the bank's certificate; see identity.ReadRoots
-	Timeout  time.Duration      // of each call, connecting included; 0 means 10 s
+	Timeout  time.Duration      // of each try of a call, connecting included; 0 means 10 s
+	Retry    Retry              // zero: no call is repeated
 }
 
 // Client calls one bank under one identity. It is safe for concurrent use; calls
@@ -84,10 +86,15 @@ func New(o Options) (*Client, error) {
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
+	retry, err := o.Retry.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	dialer := &net.Dialer{Timeout: timeout}
 	return &Client{caller{
 		base:    base,
 		timeout: timeout,
+		retry:   retry,
 		transport: &http.Transport{
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        identity.ClientConfig(o.Identity, o.Roots),

@@ -68,6 +68,9 @@ func (k *PublicKey) Suite() Suite { return k.suite }
 // ID returns the key's name on the wire.
 func (k *PublicKey) ID() KeyID { return k.id }
 
+// Bound returns how every record for k begins: prefix[0:12] of a request.
+func (k *PublicKey) Bound() [BoundLen]byte { return k.bound }
+
 // Bytes returns a copy of the encoding that ParsePublicKey takes.
 func (k *PublicKey) Bytes() []byte { return bytes.Clone(k.raw) }
 

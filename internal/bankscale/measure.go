@@ -88,7 +88,7 @@ func measureOpen(ctx context.Context, o *options, b *bankProcess, f *fleet, r *r
 			if share > 1 {
 				conns = 1024
 			}
-			bodies, err := f.bodies(ctx, int(most*share*o.Time.Seconds())+s.headers, s.headers)
+			bodies, err := f.bodies(ctx, int(most*share*o.Time.Seconds()*1.01)+10*s.headers, s.headers)
 			if err != nil {
 				return err
 			}
