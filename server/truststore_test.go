@@ -162,8 +162,7 @@ func TestChangeOfKey(t *testing.T) {
 	}
 	h.adminDo("POST", account+"add-key", wire.AccountKey{Pin: ledger.Pin{9}.String()}).want(t, "a third key", 409)
 	for _, p := range []*peer{old, next} {
-		var me wire.Account
-		me = parse[wire.Account](t, p.do("GET", wire.PathAccount, nil).want(t, "either key", 200))
+		me := parse[wire.Account](t, p.do("GET", wire.PathAccount, nil).want(t, "either key", 200))
 		if me.ID != a.ID {
 			t.Errorf("another account: %s", me.ID)
 		}

@@ -53,6 +53,7 @@ type bankCmd struct {
 	Ballast            int64         `help:"Bytes of the file in the ledger's folder that is deleted when the disk is full; --ballast=-1 for none. Default: 1 % of the disk, at most 256 MiB." default:"0"`
 	MaxConns           int           `help:"Most client connections at once." default:"16384"`
 	MaxConnsPerAddress int           `help:"Most connections of one IPv4 address or IPv6 /64 network at once. Default: a quarter of --max-conns." default:"0"`
+	BodyMemory         int           `help:"Bytes of memory for large requests that are arriving, beyond 16 KiB of each connection." default:"268435456"`
 	Rate               int           `help:"Most coins a second of one account, with bursts of as many and at least 10,000. 0 for no limit." default:"0"`
 }
 
@@ -166,6 +167,7 @@ func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Ke
 		Journal:            c.Dir.journal(),
 		MaxConns:           c.MaxConns,
 		MaxConnsPerAddress: c.MaxConnsPerAddress,
+		BodyMemory:         c.BodyMemory,
 		Logger:             log,
 	})
 	if err != nil {

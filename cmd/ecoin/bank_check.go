@@ -24,6 +24,8 @@ func (c *bankCmd) Validate() error {
 		return fmt.Errorf("--max-conns=%d: want at least 1", c.MaxConns)
 	case c.MaxConnsPerAddress < 0 || c.MaxConnsPerAddress > c.MaxConns:
 		return fmt.Errorf("--max-conns-per-address=%d: want 1 to --max-conns, or 0 for a quarter of it", c.MaxConnsPerAddress)
+	case c.BodyMemory < 2<<20:
+		return fmt.Errorf("--body-memory=%d: want at least 2097152, of which an account alone gets half", c.BodyMemory)
 	case c.Rate < 0:
 		return fmt.Errorf("--rate=%d: want coins a second, or 0 for no limit", c.Rate)
 	}

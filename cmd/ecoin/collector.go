@@ -43,7 +43,7 @@ func (f bankFlags) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Options{URL: f.Bank, Identity: id, Roots: roots})
+	return client.New(client.Options{URL: f.Bank, Identity: id, Roots: roots, Retry: client.Retry{Attempts: 3}})
 }
 
 // walletFlags are what every collector command needs.
