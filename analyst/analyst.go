@@ -47,7 +47,9 @@ import (
 // Bank is what an analyst asks of the bank; *client.Client is one. Both calls take
 // 1 to maxBatch records and answer for each, in order. An error that client.Definite
 // reports means that this call did nothing; after any other, nobody knows. Calls may
-// run concurrently and end soon after ctx.
+// run concurrently and end soon after ctx. They must not be repeated below this interface
+// (client.Options.Retry): that an answer was lost is what tells a retry of this analyst
+// from a record that somebody replays, when the bank says "redeemed before".
 type Bank interface {
 	Redeem(ctx context.Context, records [][]byte) ([]client.Redeemed, error)
 	Return(ctx context.Context, records [][]byte) ([]core.Status, error)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"ecoin/internal/problem"
@@ -18,14 +19,15 @@ import (
 //
 // Every call of [Client] may be repeated (see "Outcomes" in the package comment). A try
 // is repeated when its outcome is unknown, and when the bank asks to come back (408, 429
-// and 503); any other refusal would be the same again. A pause is a random part of a span
+// and 503); any other refusal would be the same again, and so would an answer of the right
+// form that makes no sense. A pause is a random part of a span
 // that begins at MinPause and doubles up to MaxPause, so that a fleet does not come back
 // all at once; a Retry-After of the bank is added to it, as far as MaxPause.
 //
 // The error of the last try is returned. It is [Definite] only if no try before it may
 // have done something, or if it says that none did.
 type Retry struct {
-	Attempts int           // tries in all; negative: until ctx ends, which settles the outcome of a call for certain
+	Attempts int           // tries in all; negative: as many as help, until ctx ends
 	MinPause time.Duration // 0 means 50 ms
 	MaxPause time.Duration // 0 means 2 s
 }
@@ -51,7 +53,7 @@ func (r Retry) withDefaults() (Retry, error) {
 // pause is how long to wait after a number of failed tries, the last with err.
 func (r Retry) pause(tries int, err error) time.Duration {
 	span := r.MaxPause
-	if shift := tries - 1; shift < 30 && r.MinPause<<shift < r.MaxPause {
+	if shift := min(tries-1, 62); r.MinPause < r.MaxPause>>shift { // the other way round could overflow
 		span = r.MinPause << shift
 	}
 	wait := rand.N(span)
@@ -107,11 +109,17 @@ func worthwhile(err error) bool {
 }
 
 // settles reports whether a definite refusal says that the tries before did nothing
-// either: it is about the arguments, the role or the balance, and would have been theirs.
-// That the bank is busy now says nothing of them.
+// either: it is about the bytes of the call or the balance, and would have been theirs.
+// That the bank is busy now says nothing of them, nor does the role that the account has
+// now.
 func settles(err error) bool {
 	var p *problem.Problem
-	return errors.As(err, &p) && p.Status < 500 && p.Status != http.StatusTooManyRequests && p.Status != http.StatusRequestTimeout
+	return errors.As(err, &p) && slices.Contains(settling, p.Status)
+}
+
+var settling = []int{
+	http.StatusBadRequest, http.StatusPaymentRequired, http.StatusConflict,
+	http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 }
 
 // outcome returns err so that it is definite only without doubt.

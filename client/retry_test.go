@@ -56,7 +56,8 @@ func TestRetries(t *testing.T) {
 		"lost, then slow":              {2, []int{lost, 408}, unknown, 2},
 		"lost, then the disk is full":  {5, []int{lost, 507}, unknown, 2},
 		"lost, then no credit":         {5, []int{lost, 402}, definite, 2},
-		"lost, then wrong role":        {5, []int{lost, 403}, definite, 2},
+		"lost, then wrong role":        {5, []int{lost, 403}, unknown, 2},
+		"wrong role":                   {5, []int{403}, definite, 1},
 		"lost, then another n":         {5, []int{lost, 409}, definite, 2},
 		"500, then busy for ever":      {4, []int{500, 503, 503, 503}, unknown, 4},
 		"busy, then lost":              {2, []int{503, lost}, unknown, 2},
@@ -184,6 +185,12 @@ func TestPause(t *testing.T) {
 		}
 		if longest < most/2 {
 			t.Errorf("after %d tries no pause is longer than %v", tries, longest)
+		}
+	}
+	long := Retry{MinPause: time.Minute, MaxPause: time.Hour}
+	for tries := range 100 {
+		if p := long.pause(tries+1, errors.New("x")); p < 0 || p >= time.Hour {
+			t.Errorf("long pauses: %v after %d tries", p, tries+1)
 		}
 	}
 	for after, least := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 2 * time.Second} {

@@ -67,15 +67,19 @@ func (r *Router) Refresh(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// bankOf returns the index of the bank that a record belongs to.
-func (r *Router) bankOf(record []byte) (int, bool) {
-	if len(record) < core.BoundLen {
-		return 0, false
+// bankOf returns the index of the bank that a record belongs to. One that is malformed
+// belongs to none: its bank would refuse all others of the call.
+func (r *Router) bankOf(record []byte) (int, error) {
+	if _, rest, err := core.CutRecord(record); err != nil || len(rest) > 0 {
+		return 0, errors.Join(errors.New("this is not one record"), err)
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	i, ok := r.keys[[core.BoundLen]byte(record)]
-	return i, ok
+	if !ok {
+		return 0, errors.New("no bank announces the key of this record")
+	}
+	return i, nil
 }
 
 // Redeem is Client.Redeem for records of any of the banks, any number of them. For each
@@ -99,9 +103,9 @@ func route[T any](ctx context.Context, r *Router, call string, records [][]byte,
 	out, errs := make([]T, len(records)), make([]error, len(records))
 	parts := make([][]int, len(r.banks)) // positions in records
 	for i, record := range records {
-		bank, ok := r.bankOf(record)
-		if !ok {
-			errs[i] = badArgument(call, "no bank announces the key of this record")
+		bank, err := r.bankOf(record)
+		if err != nil {
+			errs[i] = badArgument(call, "%v", err)
 			continue
 		}
 		parts[bank] = append(parts[bank], i)

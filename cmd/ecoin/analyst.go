@@ -12,6 +12,7 @@ import (
 
 	"ecoin/analyst"
 	"ecoin/analyst/analysis"
+	"ecoin/client"
 	"ecoin/internal/identity"
 )
 
@@ -44,7 +45,7 @@ func (c *analystCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	bank, err := c.client()
+	bank, err := c.client(client.Retry{}) // see analyst.Bank
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type bankFlags struct {
 	BankCert string `help:"Certificate the bank is known by: keys/tls.crt of its folder." default:"ecoin-bank/keys/tls.crt"`
 }
 
-func (f bankFlags) client() (*client.Client, error) {
+func (f bankFlags) client(retry client.Retry) (*client.Client, error) {
 	id, err := f.load()
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (f bankFlags) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Options{URL: f.Bank, Identity: id, Roots: roots, Retry: client.Retry{Attempts: 3}})
+	return client.New(client.Options{URL: f.Bank, Identity: id, Roots: roots, Retry: retry})
 }
 
 // walletFlags are what every collector command needs.
@@ -54,7 +54,7 @@ type walletFlags struct {
 
 // open opens wallet and collector; the caller calls close when done.
 func (f walletFlags) open(o collector.Options) (c *collector.Collector, w *wallet.Wallet, bank *client.Client, close func() error, err error) {
-	if bank, err = f.client(); err != nil {
+	if bank, err = f.client(client.Retry{Attempts: 3}); err != nil {
 		return nil, nil, nil, nil, err
 	}
 	if w, err = wallet.Open(f.Wallet); err != nil {
