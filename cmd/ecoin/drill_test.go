@@ -305,7 +305,7 @@ func TestDrillSilentConnectionsOverTheLimit(t *testing.T) {
 	defer d.end()
 	other := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	if c, err := other.Dial("tcp", d.bank.listen); err != nil {
-		t.Skipf("this system has one loopback address: %v", err)
+		skip(t, fmt.Sprintf("this system has one loopback address: %v", err))
 	} else {
 		c.Close()
 	}
@@ -329,11 +329,11 @@ func TestDrillDescriptors(t *testing.T) {
 	// The running bank's limit, lowered from outside to a little above what it uses.
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.bank.cmd.Process.Pid))
 	if err != nil {
-		t.Skipf("this system does not show a process's descriptors: %v", err)
+		skip(t, fmt.Sprintf("this system does not show a process's descriptors: %v", err))
 	}
 	limit := len(fds) + 40
 	if out, err := exec.Command("prlimit", "--pid", fmt.Sprint(d.bank.cmd.Process.Pid), fmt.Sprintf("--nofile=%d:%d", limit, limit)).CombinedOutput(); err != nil {
-		t.Skipf("prlimit cannot limit the bank's descriptors: %v %s", err, out)
+		skip(t, fmt.Sprintf("prlimit cannot limit the bank's descriptors: %v %s", err, out))
 	}
 	conns := d.many(limit+200, d.tcp)
 	d.bank.says("accept failed, trying again")
