@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/bankscale":    {"client", "core", "internal/identity", "internal/wire"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"loadgen/result":        {},
+	"loadgen/schedule":      {},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
 	"internal/fair":         {},
