@@ -23,12 +23,12 @@ func (w wave) at(k float64) float64 {
 	whole := math.Floor(k / perPeriod)
 	rest := math.FMA(-whole, perPeriod, k)
 	e := w.amplitude / w.mean
-	m, turn := 2*math.Pi*rest/perPeriod-e+math.Pi/2, 0.0
+	m, turn := rest/perPeriod*(2*math.Pi)-e+math.Pi/2, 0.0
 	if m > math.Pi {
 		m, turn = m-2*math.Pi, 2*math.Pi
 	}
 	theta := math.Copysign(kepler(math.Abs(m), e), m) - math.Pi/2 + turn
-	return max(0, whole*w.period+theta/(2*math.Pi)*w.period)
+	return max(0, (whole+theta*(1/(2*math.Pi)))*w.period)
 }
 
 // kepler solves E - e sin E = m for m in [0, π] and e in [0, 1]: F. L. Markley, "Kepler
@@ -40,7 +40,7 @@ func kepler(m, e float64) float64 {
 	if m <= 0 {
 		return 0
 	}
-	alpha := (3*pi*pi + 1.6*pi*(pi-m)/(1+e)) / (pi*pi - 6)
+	alpha := 3*pi*pi/(pi*pi-6) + 1.6*pi/(pi*pi-6)*(pi-m)/(1+e)
 	d := 3*(1-e) + alpha*e
 	r := 3*alpha*d*(d-1+e)*m + m*m*m
 	q := 2*alpha*d*(1-e) - m*m
@@ -53,8 +53,8 @@ func kepler(m, e float64) float64 {
 	if f1 < 1e-12 {
 		return x // here the difference x - sin x is all rounding; the cubic's root is near enough
 	}
-	d3 := -f0 / (f1 - f0*f2/f1/2)
-	d4 := -f0 / (f1 + d3*f2/2 + d3*d3*f3/6)
-	d5 := -f0 / (f1 + d4*f2/2 + d4*d4*f3/6 - d4*d4*d4*f2/24)
+	d3 := -f0 * f1 / (f1*f1 - f0*f2/2)
+	d4 := -f0 / (f1 + d3*(f2/2+d3*(f3/6)))
+	d5 := -f0 / (f1 + d4*(f2/2+d4*(f3/6-d4*(f2/24))))
 	return x + d5
 }
