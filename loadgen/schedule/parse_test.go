@@ -64,11 +64,12 @@ func TestParseRefuses(t *testing.T) {
 func TestTraceIsRead(t *testing.T) {
 	want := []row{{0, 10}, {60, 20}, {90, 0}, {120, 0}}
 	for name, text := range map[string]string{
-		"plain":               "0,10\n60,20\n90,0\n",
-		"header":              "t,rate\n0,10\n60,20\n90,0",
-		"byte order, windows": "\ufefftime (s),rate (1/s),note\r\n0,10,\r\n60,20,x\r\n90,0,\r\n",
-		"spaces, quotes":      "\"0\", 10\n 60 ,2e1\n\n90,0\n",
-		"comments":            "# made by hand\n0,10\n#\n60,20\n90,0\n",
+		"plain":                 "0,10\n60,20\n90,0\n",
+		"header":                "t,rate\n0,10\n60,20\n90,0",
+		"byte order, windows":   "\ufefftime (s),rate (1/s),note\r\n0,10,\r\n60,20,x\r\n90,0,\r\n",
+		"byte order, no header": "\ufeff0,10\n60,20\n90,0",
+		"spaces, quotes":        "\"0\", 10\n 60 ,2e1\n\n90,0\n",
+		"comments":              "# made by hand\n0,10\n#\n60,20\n90,0\n",
 	} {
 		if got, err := parseTrace([]byte(text)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, %v", name, got, err)

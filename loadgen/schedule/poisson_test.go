@@ -52,8 +52,8 @@ func TestPoissonGaps(t *testing.T) {
 func TestPoissonSeeds(t *testing.T) {
 	s := must(t, "poisson:100")
 	first := func(seed uint64) time.Duration { at, _ := s.Sends(time.Minute, seed, 0, 1).Next(); return at }
-	if first(1) != first(1) || first(1) == first(2) {
-		t.Errorf("the first sends of seeds 1, 1, 2: %v, %v, %v", first(1), first(1), first(2))
+	if a, again, b := first(1), first(1), first(2); a != again || a == b {
+		t.Errorf("the first sends of seeds 1, 1, 2: %v, %v, %v", a, again, b)
 	}
 	// At twice the rate the same seed has the same gaps, halved.
 	twice, _ := s.Scale(2).Sends(time.Minute, 1, 0, 1).Next()

@@ -38,6 +38,8 @@ func TestMoments(t *testing.T) {
 	}{
 		{"2", 2 * s, []time.Duration{0, 500 * ms, s, 1500 * ms}},
 		{"constant:3", s, []time.Duration{0, 333333333, 666666667}},
+		{"constant:3", 666666667, []time.Duration{0, 333333333, 666666666}},                                                          // not at the very end, where rounding puts it
+		{"constant:0.07", 100 * s, []time.Duration{0, 14285714286, 28571428571, 42857142857, 57142857143, 71428571429, 85714285714}}, // .07*100 > 7
 		{"constant:0.1", s, []time.Duration{0}},
 		{"constant:0.1", 10*s + 1, []time.Duration{0, 10 * s}},
 		{"constant:5", 0, nil},
@@ -106,6 +108,18 @@ func TestMomentsStayExact(t *testing.T) {
 	}
 }
 
+// TestLongTrace sums a tenth of a send two million times.
+func TestLongTrace(t *testing.T) {
+	rows := make([]row, 2_000_001)
+	for i := range rows {
+		rows[i] = row{float64(i), .1}
+	}
+	pieces := straight(rows, 1)
+	if last := pieces[len(pieces)-1]; math.Abs(last.integral(last.end)-200_000) > 1e-9 {
+		t.Errorf("%v sends", last.integral(last.end))
+	}
+}
+
 func TestRate(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {
@@ -118,7 +132,7 @@ func TestRate(t *testing.T) {
 		{"ramp:0..8", 2 * s, 2}, {"ramp:8..0", 2 * s, 6},
 		{"step:1,2", 4*s - 1, 1}, {"step:1,2", 4 * s, 2},
 		{"step:1x1s,2x1s", s, 2}, {"step:1x1s,2x1s", 2 * s, 0},
-		{"sine:5+-2/4s", 0, 5}, {"sine:5+-2/4s", s, 7}, {"sine:5+-2/4s", 3 * s, 3}, {"sine:5+-2/4s", 5 * s, 7},
+		{"sine:5+-2/4s", 0, 5}, {"sine:5+-2/4s", s, 7}, {"sine:5+-2/4s", 3 * s, 3}, {"sine:5+-2/4s", 5 * s, 7}, {"sine:5+-2/4s", 8 * s, 0},
 		{"trace:3*1,1\n2,2", 0, 0}, {"trace:3*1,1\n2,2", s, 3}, {"trace:3*1,1\n2,2", 2 * s, 6}, {"trace:3*1,1\n2,2", 3 * s, 0},
 	} {
 		if got := must(t, c.text).Rate(c.at, 8*s); math.Abs(got-c.want) > 1e-9 {
@@ -147,6 +161,12 @@ func TestScale(t *testing.T) {
 			if must(t, text).String() != text { // must can fail, too
 				t.Errorf("%q times %g is not read again", text, f)
 			}
+		}
+	}
+	for i := range 1000 { // at the limit, where rounding goes either way
+		text := must(t, number(float64(i+1)/7)).Scale(math.MaxFloat64).String()
+		if must(t, text).String() != text {
+			t.Errorf("%q is not read again", text)
 		}
 	}
 	for _, f := range []float64{0, -1, math.NaN(), math.Inf(1)} {

@@ -31,7 +31,8 @@ func (w wave) at(k float64) float64 {
 	return max(0, (whole+theta*(1/(2*math.Pi)))*w.period)
 }
 
-// kepler solves E - e sin E = m for m in [0, π] and e in [0, 1]: F. L. Markley, "Kepler
+// kepler solves E - e sin E = m for e in [0, 1] and m in [0, π], 0 or no closer to 0 than
+// the difference of doubles can be, about 1e-16: F. L. Markley, "Kepler
 // Equation Solver", Celestial Mechanics and Dynamical Astronomy 63 (1995), 101-111. It is
 // a cubic that is nearly the equation, and one step of fifth order from its root. Newton's
 // method from a simple start takes many steps where e is near 1 and m near 0.
@@ -50,9 +51,6 @@ func kepler(m, e float64) float64 {
 
 	sin, cos := math.Sincos(x)
 	f0, f1, f2, f3 := x-e*sin-m, 1-e*cos, e*sin, e*cos
-	if f1 < 1e-12 {
-		return x // here the difference x - sin x is all rounding; the cubic's root is near enough
-	}
 	d3 := -f0 * f1 / (f1*f1 - f0*f2/2)
 	d4 := -f0 / (f1 + d3*(f2/2+d3*(f3/6)))
 	d5 := -f0 / (f1 + d4*(f2/2+d4*(f3/6-d4*(f2/24))))
