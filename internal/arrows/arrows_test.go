@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/coins":        {"core"},
 	"internal/bankscale":    {"client", "core", "internal/identity", "internal/wire"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
+	"loadgen/fault":         {"loadgen/result"},
 	"loadgen/result":        {},
 	"loadgen/schedule":      {},
 	"internal/keyfile":      {},
