@@ -39,7 +39,9 @@ func WriteHlog(w io.Writer, r *result.Run) error {
 func writeHlog(log *hdrhistogram.HistogramLogWriter, r *result.Run) error {
 	started := r.Started.UnixMilli()
 	for _, write := range []func() error{
-		func() error { return log.OutputComment("[" + strings.Join(strings.Fields(figure.Printable(r.Command)), " ") + "]") },
+		func() error {
+			return log.OutputComment("[" + strings.Join(strings.Fields(figure.Printable(r.Command)), " ") + "]")
+		},
 		func() error {
 			return log.OutputComment("[Response times in microseconds, Interval_Max in seconds; -outputValueUnitRatio 1000 gives milliseconds]")
 		},
