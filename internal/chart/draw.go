@@ -23,7 +23,7 @@ const textSize = 11
 func (c *Chart) svg(class string, width, height float64) template.HTML {
 	p := c.plot(width, height)
 	canvas := vgsvg.New(vg.Length(width), vg.Length(height))
-	area := draw.New(canvas)
+	area := draw.Crop(draw.New(canvas), 0, -12, 0, -2) // a viewer's font may be wider than gonum's
 	p.Draw(area)
 	var b bytes.Buffer
 	_, _ = canvas.WriteTo(&b) // a buffer fails never
@@ -53,7 +53,8 @@ func (c *Chart) plot(width, height float64) *plot.Plot {
 		axis.Tick.Length = 4
 		style(&axis.Tick.Label)
 	}
-	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+	p.X.Padding = 3
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width, p.Y.Tick.Length = 0, 0, 7 // labels get room instead
 	p.Add(drawn(c.grid))
 	if c.Heat != nil {
 		p.Add(drawn(c.Heat.draw))
@@ -148,13 +149,13 @@ func (s *Series) run(v *view, from, to int) {
 
 func (c *Chart) spans(v *view) {
 	label := v.p.X.Tick.Label
-	label.Color, label.XAlign, label.YAlign = Bad.at(100), text.XLeft, text.YTop
+	label.Color, label.XAlign, label.YAlign = Ink.at(100), text.XLeft, text.YTop
 	for _, s := range c.Spans {
 		from, to := v.place(s.From, 0).X, v.place(s.To, 0).X
 		if s.To > s.From {
-			v.FillPolygon(Bad.at(10), []vg.Point{{X: from, Y: v.Min.Y}, {X: to, Y: v.Min.Y}, {X: to, Y: v.Max.Y}, {X: from, Y: v.Max.Y}})
+			v.FillPolygon(Ink.at(8), []vg.Point{{X: from, Y: v.Min.Y}, {X: to, Y: v.Min.Y}, {X: to, Y: v.Max.Y}, {X: from, Y: v.Max.Y}})
 		}
-		v.StrokeLine2(draw.LineStyle{Color: Bad.at(100), Width: 1.2, Dashes: []vg.Length{2, 2}}, from, v.Min.Y, from, v.Max.Y)
+		v.StrokeLine2(draw.LineStyle{Color: Ink.at(100), Width: 1.2, Dashes: []vg.Length{2, 2}}, from, v.Min.Y, from, v.Max.Y)
 		v.FillText(label, vg.Point{X: from + 3, Y: v.Max.Y - 1}, s.Label)
 	}
 }

@@ -11,15 +11,30 @@ import (
 
 // A verdict is what to think of a run before reading its figures.
 type verdict struct {
-	good    bool     // valid, no breach, and every threshold met
+	level   level
+	nothing bool     // was answered
 	valid   string   // "valid" or "INVALID"
 	audit   string   // "audit ok", "AUDIT BREACH" or "not audited"
 	checks  string   // "2 of 3 thresholds met", "" without thresholds
 	reasons []string // why it is not good, the worst first
 }
 
+// level is how good a run was. Its text is a colour of the page.
+type level string
+
+const (
+	good     level = "good"
+	doubtful level = "warn" // its figures are not the server's
+	bad      level = "bad"  // a breach, or a threshold that is not met
+)
+
 func judge(r *result.Run) verdict {
 	v := verdict{valid: "valid", audit: "not audited"}
+	all := r.Total()
+	if all.OK <= 0 {
+		v.nothing = true
+		v.reasons = append(v.reasons, "no request was answered as it should be")
+	}
 	if r.Audit != nil {
 		v.audit = "audit ok"
 		if !r.Audit.OK || len(r.Audit.Problems) > 0 {
@@ -49,16 +64,27 @@ func judge(r *result.Run) verdict {
 	if len(r.Checks) > 0 {
 		v.checks = fmt.Sprintf("%d of %d thresholds met", met, len(r.Checks))
 	}
-	v.good = len(v.reasons) == 0
+	switch {
+	case v.nothing || v.audit == "AUDIT BREACH" || met < len(r.Checks):
+		v.level = bad
+	case len(r.Invalid) > 0:
+		v.level = doubtful
+	default:
+		v.level = good
+	}
 	return v
 }
 
 func (v *verdict) line() string {
 	parts := []string{v.valid, v.audit}
+	if v.nothing {
+		parts[0] = "NOTHING ANSWERED, " + parts[0]
+	}
 	if v.checks != "" {
 		parts = append(parts, v.checks)
 	}
-	return strings.Join(parts, ", ")
+	s := strings.Join(parts, ", ")
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // A fact is a figure with its name, and what it means.

@@ -17,9 +17,10 @@ const textWidth = 100
 // first, at most 100 columns. With colour it may hold escape sequences of a terminal;
 // what comes from r never does.
 func Text(w io.Writer, r *result.Run, colour bool) error {
+	r = clean(r)
 	t := &text{colour: colour}
 	v := judge(r)
-	t.line(t.paint(v.good, strings.ToUpper(v.line()[:1])+v.line()[1:]))
+	t.line(t.paint(v.level, v.line()))
 	for _, why := range v.reasons {
 		t.wrap("  ", why)
 	}
@@ -59,14 +60,11 @@ type text struct {
 
 func (t *text) line(s string) { t.b.WriteString(strings.TrimRight(s, " ") + "\n") }
 
-func (t *text) paint(good bool, s string) string {
-	switch {
-	case !t.colour:
+func (t *text) paint(l level, s string) string {
+	if !t.colour {
 		return s
-	case good:
-		return "\x1b[1;32m" + s + "\x1b[0m"
 	}
-	return "\x1b[1;31m" + s + "\x1b[0m"
+	return map[level]string{good: "\x1b[1;32m", doubtful: "\x1b[1;33m", bad: "\x1b[1;31m"}[l] + s + "\x1b[0m"
 }
 
 // nameWidth is the column in which values begin.
@@ -76,7 +74,7 @@ const nameWidth = 12
 func (t *text) item(name, value string) { t.wrap(pad(name, nameWidth), value) }
 
 // wrap writes the words of s behind first, and further lines below its first word.
-func (t *text) wrap(first, s string) { t.wrapParts(first, strings.Fields(figure.Printable(s))) }
+func (t *text) wrap(first, s string) { t.wrapParts(first, strings.Fields(s)) }
 
 // wrapParts is wrap for parts that stay in one line where they can.
 func (t *text) wrapParts(first string, parts []string) {
@@ -115,7 +113,7 @@ func (t *text) facts(title string, facts []fact) {
 		if name[1:] == strings.ToLower(name[1:]) { // no abbreviation
 			name = strings.ToLower(name)
 		}
-		part := name + " " + figure.Printable(f.Value)
+		part := name + " " + f.Value
 		if f.Bad {
 			part += " (WRONG)"
 		}
@@ -170,7 +168,7 @@ func (t *text) requests(r *result.Run) {
 	}
 	for i := range kinds {
 		k := &kinds[i]
-		row := pad("  "+figure.Printable(k.Name), nameWidth)
+		row := pad("  "+k.Name, nameWidth)
 		for _, n := range []int64{k.Planned, k.Sent, k.OK, k.Refused, k.Failed, k.Skipped} {
 			row += left(figure.Count(n), 13)
 		}
@@ -184,7 +182,7 @@ func (t *text) latencies(r *result.Run) {
 		kinds := r.Kinds[i:min(i+4, len(r.Kinds))]
 		names, head := pad("Latency", nameWidth), pad("", nameWidth)
 		for k := range kinds {
-			names += left(figure.Printable(kinds[k].Name), 22)
+			names += left(kinds[k].Name, 22)
 			head += left("response", 11) + left("service", 11)
 		}
 		t.line("")
@@ -210,7 +208,7 @@ func (t *text) errors(r *result.Run) {
 	t.line("")
 	t.line("Errors")
 	for _, e := range frequent(r.Errors, mostErrors) {
-		t.wrap(left(figure.Count(e.Count), nameWidth)+"  "+pad(figure.Printable(e.Kind), 10)+" ", e.Reason)
+		t.wrap(left(figure.Count(e.Count), nameWidth)+"  "+pad(e.Kind, 10)+" ", e.Reason)
 	}
 }
 
