@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"loadgen/compare":       {"internal/chart", "internal/figure", "loadgen/report", "loadgen/result"},
 	"internal/chart":        {"internal/figure"},
 	"internal/figure":       {},
+	"internal/browsertest":  {},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
 	"internal/fair":         {},

@@ -27,7 +27,7 @@ func TestHTML(t *testing.T) {
 	got := asHTML(t, resulttest.Run(resulttest.Options{}))
 	for _, part := range []string{
 		`class="verdict good" id="verdict"><p>Valid, audit ok, 1 of 1 thresholds met</p>`,
-		"<dd>7,520<span> /s</span></dd>",                       // coins
+		"<dd>7,520<span> /s</span></dd>",                         // coins
 		"<dt>p99</dt><dd>1.24 s</dd><small>service time 1.99 ms", // the stall is seen from the plan alone
 		"good <b>56,399</b>",
 		"<title>at 26 s: 1,000 planned, 0 good, 0 refused, 0 failed or skipped</title>",
