@@ -23,7 +23,8 @@ import (
 	"time"
 )
 
-// Threshold is what a figure of a run must be. It is made by [Parse] and does not change.
+// Threshold is what a figure of a run must be. It is made by [Parse], or by its
+// UnmarshalText as a flag; the zero value is none.
 type Threshold struct {
 	kind   string // of request; "" means all
 	metric string
@@ -81,6 +82,15 @@ func Parse(s string) (*Threshold, error) {
 		return nil, fmt.Errorf("threshold %q: %w", s, err)
 	}
 	return t, nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler, for flags: it is [Parse].
+func (t *Threshold) UnmarshalText(text []byte) error {
+	parsed, err := Parse(string(text))
+	if err == nil {
+		*t = *parsed
+	}
+	return err
 }
 
 func parse(s string) (*Threshold, error) {
