@@ -17,6 +17,7 @@ import (
 
 	"ecoin/client"
 	"ecoin/internal/identity"
+	"ecoin/internal/subprocess"
 )
 
 // Options configure Run. Exe and Out are required.
@@ -81,7 +82,7 @@ func (d *run) run(ctx context.Context) error {
 		return err
 	}
 	for _, p := range d.processes {
-		d.say("  %-10s process %d", p.name, p.cmd.Process.Pid)
+		d.say("  %-10s process %d", p.Name, p.PID)
 	}
 	if err := d.honestly(ctx); err != nil {
 		return err
@@ -321,15 +322,15 @@ func (d *run) refund(ctx context.Context) error {
 	d.title("Refunds of what the hostile director destroyed")
 	var r refunds
 	out := &lines{visit: func(line []byte) error { return json.Unmarshal(line, &r) }}
-	proc, err := start("collector", out, d.exe, append([]string{"collector", "refund", "--json",
+	proc, err := subprocess.Start("collector", out, d.exe, append([]string{"collector", "refund", "--json",
 		"--wallet", d.path("wallet"), "--bank", d.bankURL, "--bank-cert", d.bankCert()},
 		d.identityArgs(d.collector)...)...)
 	if err != nil {
 		return err
 	}
 	d.processes = append(d.processes, proc)
-	if err := proc.wait(ctx); err != nil {
-		return fmt.Errorf("collector refund: %w; its log:\n%s", err, proc.log())
+	if err := proc.Wait(ctx); err != nil {
+		return fmt.Errorf("collector refund: %w; its log:\n%s", err, proc.Log())
 	}
 	d.processes = d.processes[:len(d.processes)-1]
 	if out.err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"ecoin/client"
 	"ecoin/internal/identity"
+	"ecoin/internal/subprocess"
 	"ecoin/internal/wire"
 )
 
@@ -22,7 +24,7 @@ type parties struct {
 	exe string
 	dir string
 
-	processes []*process // in the order they were started
+	processes []*subprocess.Process // in the order they were started
 	admin     *client.Admin
 	bankURL   string
 	director  string // URL of the honest director
@@ -38,14 +40,14 @@ func (p *parties) bankCert() string { return p.path("bank", "keys", "tls.crt") }
 
 // launch starts a role and waits until it says msg.
 func (p *parties) launch(ctx context.Context, msg, name string, args ...string) (map[string]any, error) {
-	proc, err := start(name, nil, p.exe, args...)
+	proc, err := subprocess.Start(name, nil, p.exe, args...)
 	if err != nil {
 		return nil, err
 	}
 	p.processes = append(p.processes, proc)
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	return proc.waitFor(ctx, msg)
+	return proc.WaitFor(ctx, msg)
 }
 
 // identity makes the key and certificate of one party.
@@ -120,7 +122,7 @@ func (p *parties) startAll(ctx context.Context, suite []string, analysts int, cr
 func (p *parties) stopAll() error {
 	var errs []error
 	for i := len(p.processes) - 1; i >= 0; i-- {
-		errs = append(errs, p.processes[i].stop(15*time.Second))
+		errs = append(errs, p.processes[i].Stop(15*time.Second))
 	}
 	p.processes = nil
 	return errors.Join(errs...)
@@ -151,12 +153,12 @@ func (p *parties) collect(ctx context.Context, url, cert string, visit func(outc
 		visit(o)
 		return nil
 	}}
-	proc, err := start("collector", out, p.exe, args...)
+	proc, err := subprocess.Start("collector", out, p.exe, args...)
 	if err != nil {
 		return err
 	}
 	p.processes = append(p.processes, proc)
-	err = proc.wait(ctx)
+	err = proc.Wait(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err() // stopAll ends the process
 	}
@@ -164,8 +166,8 @@ func (p *parties) collect(ctx context.Context, url, cert string, visit func(outc
 	if out.err != nil {
 		return out.err
 	}
-	if err != nil && proc.cmd.ProcessState.ExitCode() != exitOperationsFailed {
-		return fmt.Errorf("collector: %w; its log:\n%s", err, proc.log())
+	if err != nil && !exited(err, exitOperationsFailed) {
+		return fmt.Errorf("collector: %w; its log:\n%s", err, proc.Log())
 	}
 	return nil
 }
@@ -173,6 +175,12 @@ func (p *parties) collect(ctx context.Context, url, cert string, visit func(outc
 // exitOperationsFailed is the collector's exit code when it ran to the end and
 // some operations failed (docs/OPERATIONS.md, "Exit codes").
 const exitOperationsFailed = 3
+
+// exited reports whether a process ended by itself with a code.
+func exited(err error, code int) bool {
+	var e *exec.ExitError
+	return errors.As(err, &e) && e.ExitCode() == code
+}
 
 // lines cuts what is written to it into lines.
 type lines struct {
