@@ -46,7 +46,7 @@ func TestLoadgenReport(t *testing.T) {
 		code int
 		says string
 	}{
-		{"threshold not met", []string{run, "--threshold", "p50<1us"}, 1, "1 of 2"},
+		{"threshold not met", []string{run, "--threshold", "p50<1us"}, 4, "1 of 2"},
 		{"no threshold", []string{run, "--threshold", "p50<1"}, 2, "with its unit"},
 		{"no file", []string{file("none.json")}, 1, "none.json"},
 		{"not a run", []string{file("r.hgrm")}, 1, "not the JSON of a run"},

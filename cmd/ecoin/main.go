@@ -29,8 +29,8 @@ type cli struct {
 	Trust     trustCmd     `cmd:"" help:"Manage a running bank's accounts through its Unix socket."`
 	Ledger    ledgerCmd    `cmd:"" help:"Back up, restore or verify a ledger, or show a running bank's counters."`
 	Journal   journalCmd   `cmd:"" help:"Check, and print, the journal of what operators did to a bank."`
-	Audit     auditCmd     `cmd:"" help:"Check that every coin and every credit is accounted for."`
 	Loadgen   loadgenCmd   `cmd:"" help:"Make load, report and compare runs."`
+	Audit     auditCmd     `cmd:"" help:"Check that every coin and every credit is accounted for."`
 	Demo      demoCmd      `cmd:"" help:"Run everything on this machine, attack it, audit it."`
 }
 

@@ -52,6 +52,13 @@ var allowed = map[string][]string{
 	"internal/identity":     {"internal/keyfile"},
 	"internal/bankkeys":     {"core", "internal/identity", "internal/keyfile"},
 	"internal/wire":         {"core"},
+	"loadgen/fleet":         {"internal/identity"},
+	"loadgen/host":          {"client", "internal/identity", "internal/subprocess", "internal/wire"},
+	"loadgen": {
+		"client", "core", "internal/identity", "internal/subprocess", "internal/wire",
+		"loadgen/fault", "loadgen/fleet", "loadgen/host", "loadgen/result", "loadgen/schedule",
+	},
+	"internal/subprocess": {},
 	"internal/httpserve": {
 		"internal/identity", "internal/problem",
 	},

@@ -9,17 +9,50 @@ import (
 )
 
 // A Latency counts durations from 1 us to an hour with three significant digits.
-// The zero value holds none and is ready. It is not safe for concurrent use.
+// The zero value holds none and is ready. It is not safe for concurrent use, not even to
+// read, and its copies share what they hold.
 type Latency struct {
-	h *hdrhistogram.Histogram // microseconds; nil when there are none
+	h      *hdrhistogram.Histogram // microseconds; nil when there are none
+	packed []byte                  // h encoded, in its place
 }
 
 const highestUs = int64(time.Hour / time.Microsecond)
 
+// Pack makes l small, a kilobyte instead of two hundred, until it is looked at again.
+func (l *Latency) Pack() {
+	if l.h == nil {
+		return
+	}
+	b, err := l.encode()
+	if err != nil {
+		return // it stays as it is
+	}
+	l.h, l.packed = nil, b
+}
+
+func (l *Latency) encode() ([]byte, error) {
+	if l.packed != nil {
+		return l.packed, nil
+	}
+	return l.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+}
+
+// hist returns the histogram, nil for none.
+func (l *Latency) hist() *hdrhistogram.Histogram {
+	if l.packed != nil {
+		h, err := hdrhistogram.Decode(l.packed)
+		if err != nil {
+			panic("result: a histogram that was encoded does not decode: " + err.Error())
+		}
+		l.h, l.packed = h, nil
+	}
+	return l.h
+}
+
 // Record counts one duration. Less than a microsecond counts as one, more than an hour
 // as an hour.
 func (l *Latency) Record(d time.Duration) {
-	if l.h == nil {
+	if l.hist() == nil {
 		l.h = hdrhistogram.New(1, highestUs, 3)
 	}
 	_ = l.h.RecordValue(min(max(d.Microseconds(), 1), highestUs)) // in range by construction
@@ -27,10 +60,10 @@ func (l *Latency) Record(d time.Duration) {
 
 // Merge adds all durations of other.
 func (l *Latency) Merge(other *Latency) {
-	if other.h == nil {
+	if other.hist() == nil {
 		return
 	}
-	if l.h == nil {
+	if l.hist() == nil {
 		l.h = hdrhistogram.New(1, highestUs, 3)
 	}
 	l.h.Merge(other.h)
@@ -38,14 +71,14 @@ func (l *Latency) Merge(other *Latency) {
 
 // Reset forgets all durations and keeps the memory.
 func (l *Latency) Reset() {
-	if l.h != nil {
+	if l.packed = nil; l.h != nil {
 		l.h.Reset()
 	}
 }
 
 // Count returns how many durations were counted.
 func (l *Latency) Count() int64 {
-	if l.h == nil {
+	if l.hist() == nil {
 		return 0
 	}
 	return l.h.TotalCount()
@@ -54,7 +87,7 @@ func (l *Latency) Count() int64 {
 // Quantile returns the duration that a share q, 0 to 1, of all does not exceed; 0 when
 // there are none.
 func (l *Latency) Quantile(q float64) time.Duration {
-	if l.h == nil {
+	if l.hist() == nil {
 		return 0
 	}
 	return time.Duration(l.h.ValueAtQuantile(q*100)) * time.Microsecond
@@ -70,7 +103,7 @@ func (l *Latency) Mean() time.Duration {
 
 // Max returns the longest, 0 when there are none.
 func (l *Latency) Max() time.Duration {
-	if l.h == nil {
+	if l.hist() == nil {
 		return 0
 	}
 	return time.Duration(l.h.Max()) * time.Microsecond
@@ -79,7 +112,7 @@ func (l *Latency) Max() time.Duration {
 // Histogram returns the histogram itself, in microseconds, for what writes it to files;
 // an empty one when there are no durations.
 func (l *Latency) Histogram() *hdrhistogram.Histogram {
-	if l.h == nil {
+	if l.hist() == nil {
 		return hdrhistogram.New(1, highestUs, 3)
 	}
 	return l.h
@@ -103,7 +136,7 @@ func (l Latency) MarshalJSON() ([]byte, error) {
 	if l.Count() == 0 {
 		return json.Marshal(latencyJSON{})
 	}
-	hdr, err := l.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	hdr, err := l.encode()
 	if err != nil {
 		return nil, fmt.Errorf("result: encode a histogram: %w", err)
 	}
@@ -131,6 +164,6 @@ func (l *Latency) UnmarshalJSON(b []byte) error {
 	if h.TotalCount() != j.Count {
 		return fmt.Errorf("result: a histogram of %d durations where %d are said", h.TotalCount(), j.Count)
 	}
-	l.h = h
+	l.packed = []byte(j.Hdr)
 	return nil
 }

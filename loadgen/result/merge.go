@@ -9,7 +9,7 @@ import (
 // Merge adds the runs of several workers that made one load together: counts and
 // histograms add up, seconds are put beside each other by the worker's own clock from its
 // start. What is said of the whole load once (Command, Machine, Started, Setup) is taken from the
-// first. Server, Faults and Checks are left to the caller, who knows them.
+// first. Server, Faults, Checks and Invalid are left to the caller, who knows them.
 func Merge(runs ...*Run) (*Run, error) {
 	if len(runs) == 0 {
 		return nil, errors.New("result: nothing to merge")
@@ -26,11 +26,11 @@ func Merge(runs ...*Run) (*Run, error) {
 		out.Setup.Conns += r.Setup.Conns
 		out.Setup.Fleet += r.Setup.Fleet
 		for i := range r.Kinds {
-			out.kind(r.Kinds[i].Name).add(&r.Kinds[i])
+			out.AddKind(&r.Kinds[i])
 		}
 		out.addSeconds(r.Seconds)
 		for _, e := range r.Errors {
-			out.addError(e)
+			out.AddError(e)
 		}
 		out.Generator.add(&r.Generator)
 		if r.Audit != nil {
@@ -39,11 +39,6 @@ func Merge(runs ...*Run) (*Run, error) {
 			}
 			out.Audit.add(r.Audit)
 		}
-		for _, why := range r.Invalid {
-			if !slices.Contains(out.Invalid, why) {
-				out.Invalid = append(out.Invalid, why)
-			}
-		}
 	}
 	if t := out.Total(); t.Sent > 0 {
 		out.Generator.CPUUs = out.Generator.CPU * 1e6 / float64(t.Sent)
@@ -51,15 +46,17 @@ func Merge(runs ...*Run) (*Run, error) {
 	return out, nil
 }
 
-func (r *Run) kind(name string) *Kind {
-	i, found := slices.BinarySearchFunc(r.Kinds, name, func(k Kind, name string) int { return cmp.Compare(k.Name, name) })
+// AddKind adds k to the requests of its name.
+func (r *Run) AddKind(k *Kind) {
+	i, found := slices.BinarySearchFunc(r.Kinds, k.Name, func(k Kind, name string) int { return cmp.Compare(k.Name, name) })
 	if !found {
-		r.Kinds = slices.Insert(r.Kinds, i, Kind{Name: name})
+		r.Kinds = slices.Insert(r.Kinds, i, Kind{Name: k.Name})
 	}
-	return &r.Kinds[i]
+	r.Kinds[i].Add(k)
 }
 
-func (k *Kind) add(o *Kind) {
+// Add adds the counts and durations of o.
+func (k *Kind) Add(o *Kind) {
 	k.Planned += o.Planned
 	k.Sent += o.Sent
 	k.Skipped += o.Skipped
@@ -76,20 +73,25 @@ func (r *Run) addSeconds(all []Second) {
 		if i == len(r.Seconds) {
 			r.Seconds = append(r.Seconds, Second{At: all[i].At})
 		}
-		s, o := &r.Seconds[i], &all[i]
-		s.Planned += o.Planned
-		s.OK += o.OK
-		s.Refused += o.Refused
-		s.Failed += o.Failed
-		s.Coins += o.Coins
-		s.InFlight += o.InFlight
-		s.CPU += o.CPU
-		s.LagMaxUs = max(s.LagMaxUs, o.LagMaxUs)
-		s.Response.Merge(&o.Response)
+		r.Seconds[i].Add(&all[i])
 	}
 }
 
-func (r *Run) addError(e Error) {
+// Add adds what another worker did in the same second.
+func (s *Second) Add(o *Second) {
+	s.Planned += o.Planned
+	s.OK += o.OK
+	s.Refused += o.Refused
+	s.Failed += o.Failed
+	s.Coins += o.Coins
+	s.InFlight += o.InFlight
+	s.CPU += o.CPU
+	s.LagMaxUs = max(s.LagMaxUs, o.LagMaxUs)
+	s.Response.Merge(&o.Response)
+}
+
+// AddError adds e.Count errors.
+func (r *Run) AddError(e Error) {
 	i, found := slices.BinarySearchFunc(r.Errors, e, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
 	})
@@ -110,6 +112,7 @@ func (g *Generator) add(o *Generator) {
 	g.Connects += o.Connects
 	g.Resumed += o.Resumed
 	g.Lag.Merge(&o.Lag)
+	g.Connect.Merge(&o.Connect)
 }
 
 func (a *Audit) add(o *Audit) {

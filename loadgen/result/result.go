@@ -100,6 +100,7 @@ type Generator struct {
 	MemoryBytes int64   `json:"memory_bytes"` // resident, at most
 	Connects    int64   `json:"connects"`
 	Resumed     int64   `json:"resumed"` // of the connects
+	Connect     Latency `json:"connect"` // from a connect to the end of its handshake
 	Lag         Latency `json:"lag"`     // of sends behind their plan that no busy connection explains
 }
 
@@ -190,7 +191,7 @@ func ReadFile(path string) (*Run, error) {
 func (r *Run) Total() Kind {
 	t := Kind{Name: "all"}
 	for i := range r.Kinds {
-		t.add(&r.Kinds[i])
+		t.Add(&r.Kinds[i])
 	}
 	return t
 }

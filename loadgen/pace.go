@@ -1,0 +1,94 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"ecoin/loadgen/schedule"
+)
+
+// slot is one planned send.
+type slot struct {
+	at   time.Duration // after the start; negative in the warm-up
+	kind Kind
+	k    int64 // number of the send among those of this worker
+}
+
+// backlog is how many planned sends may wait for a connection; beyond it they are skipped.
+const backlog = 1 << 16
+
+// pacer hands out planned sends at their moments. One goroutine runs it.
+type pacer struct {
+	plan  *plan
+	start time.Time
+	slots chan slot
+	skip  func(slot) // called for each send that found the backlog full
+}
+
+// run hands out all sends, in order, then closes slots. It never hands out a send
+// early, and does not wait for those who take them: a send that waits in slots is late,
+// and that is the taker's to count.
+func (p *pacer) run(ctx context.Context) {
+	defer close(p.slots)
+	// The thread sleeps in the kernel, to the microsecond; Go's timers would wake it up
+	// to a millisecond late on an idle process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	exactSleep()
+	k := int64(0)
+	hand := func(offset time.Duration, sends *schedule.Sends) bool {
+		for {
+			at, ok := sends.Next()
+			if !ok {
+				return true
+			}
+			s := slot{at: at + offset, kind: p.plan.kinds[k%int64(len(p.plan.kinds))], k: k}
+			k++
+			if !sleepUntil(ctx, p.start.Add(s.at)) {
+				return false
+			}
+			select {
+			case p.slots <- s:
+			default:
+				p.skip(s)
+			}
+		}
+	}
+	spec, j := p.plan.schedule, &p.plan.Job
+	if j.Warmup > 0 {
+		if first, ok := warmup(spec, j.Duration); ok && !hand(-j.Warmup, first.Sends(j.Warmup, 0, j.Worker, j.Workers)) {
+			return
+		}
+	}
+	hand(0, spec.Sends(j.Duration, 1, j.Worker, j.Workers))
+}
+
+// warmup is a constant schedule at the first rate of another.
+func warmup(spec *schedule.Spec, of time.Duration) (*schedule.Spec, bool) {
+	s, err := schedule.Parse(fmt.Sprintf("constant:%g", spec.Rate(0, of)))
+	return s, err == nil // the first rate may be 0
+}
+
+// spin is the longest wait for which a sleep is not worth it.
+const spin = 2 * time.Microsecond
+
+// sleepUntil returns false when ctx ended. It looks at ctx only before it sleeps, at most
+// for a tenth of a second each time.
+func sleepUntil(ctx context.Context, t time.Time) bool {
+	for {
+		wait := time.Until(t)
+		if wait <= spin {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		runtime.Gosched() // what was just handed out goes first
+		if wait = time.Until(t); wait <= spin {
+			return true
+		}
+		sleep(min(wait, 100*time.Millisecond))
+	}
+}
