@@ -35,6 +35,7 @@ type engine struct {
 	plan     *plan
 	doers    [kinds]doer // of the kinds in the plan
 	rec      *recorder
+	sleep    func(time.Duration) // the pacer's
 	inFlight atomic.Int64
 }
 
@@ -52,7 +53,7 @@ func (e *engine) run(ctx context.Context, start time.Time, visit func(result.Sec
 		}
 	} else {
 		slots := make(chan slot, backlog)
-		p := &pacer{plan: e.plan, start: start, slots: slots, skip: func(s slot) { e.skip(0, s, "not sent: too many sends were waiting") }}
+		p := &pacer{start: start, slots: slots, sleep: e.sleep, plan: e.plan, due: e.rec.plan, skip: func(s slot) { e.skip(0, s, "not sent: too many sends were waiting") }}
 		wg.Go(func() { p.run(ctx) })
 		for w := range e.plan.Conns {
 			wg.Go(func() { e.open(ctx, w, start, slots) })
@@ -117,6 +118,9 @@ func (e *engine) one(ctx context.Context, worker int, s slot, start time.Time, s
 		return ended, false // a closed load is over then
 	}
 	if s.at >= 0 {
+		if e.plan.Closed {
+			e.rec.plan(s.kind) // nothing plans in a closed model: what is sent was planned
+		}
 		e.rec.add(worker, &sample{
 			kind: s.kind, verdict: o.verdict, reason: o.reason, coins: o.coins, connect: o.connect,
 			response: ended - s.at, service: ended - sent, lag: lag,

@@ -24,11 +24,13 @@ type pacer struct {
 	plan  *plan
 	start time.Time
 	slots chan slot
+	due   func(Kind) // called for each send of the load proper, at its moment
 	skip  func(slot) // called for each send that found the backlog full
+	sleep func(time.Duration)
 }
 
-// run hands out all sends, in order, then closes slots. It never hands out a send
-// early, and does not wait for those who take them: a send that waits in slots is late,
+// run hands out all sends, in order, then closes slots. It never hands out a send more
+// than two microseconds early, and does not wait for those who take them: a send that waits in slots is late,
 // and that is the taker's to count.
 func (p *pacer) run(ctx context.Context) {
 	defer close(p.slots)
@@ -46,8 +48,11 @@ func (p *pacer) run(ctx context.Context) {
 			}
 			s := slot{at: at + offset, kind: p.plan.kinds[k%int64(len(p.plan.kinds))], k: k}
 			k++
-			if !sleepUntil(ctx, p.start.Add(s.at)) {
+			if !p.until(ctx, p.start.Add(s.at)) {
 				return false
+			}
+			if s.at >= 0 {
+				p.due(s.kind)
 			}
 			select {
 			case p.slots <- s:
@@ -74,9 +79,9 @@ func warmup(spec *schedule.Spec, of time.Duration) (*schedule.Spec, bool) {
 // spin is the longest wait for which a sleep is not worth it.
 const spin = 2 * time.Microsecond
 
-// sleepUntil returns false when ctx ended. It looks at ctx only before it sleeps, at most
+// until sleeps until t, and returns false when ctx ended. It looks at ctx only before it sleeps, at most
 // for a tenth of a second each time.
-func sleepUntil(ctx context.Context, t time.Time) bool {
+func (p *pacer) until(ctx context.Context, t time.Time) bool {
 	for {
 		wait := time.Until(t)
 		if wait <= spin {
@@ -89,6 +94,6 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 		if wait = time.Until(t); wait <= spin {
 			return true
 		}
-		sleep(min(wait, 100*time.Millisecond))
+		p.sleep(min(wait, 100*time.Millisecond))
 	}
 }

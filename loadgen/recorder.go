@@ -62,13 +62,21 @@ type sample struct {
 	connect  time.Duration // 0 when no connection was made
 }
 
+// plan counts a request at the moment for which it is planned.
+func (r *recorder) plan(k Kind) {
+	t := &r.stripe[0]
+	t.mu.Lock()
+	t.kinds[k].Planned++
+	t.second.Planned++
+	t.mu.Unlock()
+}
+
+// add counts a request that was planned, when it ended.
 func (r *recorder) add(worker int, s *sample) {
 	t := &r.stripe[worker%stripes]
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := &t.kinds[s.kind]
-	k.Planned++
-	t.second.Planned++
 	if s.verdict == skipped {
 		k.Skipped++
 		t.second.Failed++

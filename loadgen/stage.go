@@ -121,7 +121,7 @@ func (s *Stage) open(ctx context.Context) error {
 			return err
 		}
 	}
-	s.pool = fleet.NewPool(fleet.PoolOptions{Address: s.base.Bank, Name: s.base.ServerName, Roots: s.roots, Seed: s.o.Seed, Role: roleAnalyst, Idle: s.o.Analysts})
+	s.pool = fleet.NewPool(fleet.PoolOptions{Address: s.base.Bank, Name: s.base.ServerName, Roots: s.roots, Seed: s.o.Seed, Role: roleAnalyst})
 	for i := range s.o.Analysts {
 		a, err := s.account(ctx, uint32(i))
 		if err != nil {

@@ -51,7 +51,7 @@ func NewWorker(j *Job) (*Worker, error) {
 		options.Role, options.Idle = "device", 2*p.Conns
 		w.directors = fleet.NewPool(options)
 	}
-	w.engine = &engine{plan: p, rec: newRecorder()}
+	w.engine = &engine{plan: p, rec: newRecorder(), sleep: sleep}
 	return w, nil
 }
 

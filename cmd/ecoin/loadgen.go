@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type loadgenCmd struct {
 	Refund     loadRefundCmd     `cmd:"" help:"Collectors give coins back."`
 	Operation  loadOperationCmd  `cmd:"" help:"Whole operations: collector, director, analyst, bank, and back."`
 	Mix        loadMixCmd        `cmd:"" help:"Several kinds of request by weight."`
+	Search     loadSearchCmd     `cmd:"" help:"Find the highest rate that keeps an objective."`
 	Report     loadgenReportCmd  `cmd:"" help:"Show a run again: as text, as a page, for HdrHistogram's tools."`
 	SelfTest   loadSelfTestCmd   `cmd:"" help:"Send to a server that does nothing: what this generator can do on this machine."`
 	NullServer loadNullServerCmd `cmd:"" hidden:""`
@@ -111,12 +113,14 @@ func (f *stageFlags) options(market int, tell func(string, int, int)) (loadgen.S
 	}, nil
 }
 
-func (f *loadFlags) load(mix []loadgen.Weight) (loadgen.Load, error) {
+// load returns the load that the flags describe, and how many analysts it wants behind a
+// director. op is nil for loads without operations.
+func (f *loadFlags) load(mix []loadgen.Weight, op *operationFlags) (l loadgen.Load, market int, err error) {
 	audit, err := parseAudit(f.Audit)
 	if err != nil {
-		return loadgen.Load{}, err
+		return l, 0, err
 	}
-	l := loadgen.Load{
+	l = loadgen.Load{
 		Job: loadgen.Job{
 			Mix: mix, Closed: f.Closed, Schedule: f.Rate, Duration: f.Duration, Warmup: f.Warmup, Patience: f.Patience, Timeout: f.Timeout,
 			Conns: f.Conns, Batch: f.Batch, DoubleSpend: f.DoubleSpends, Retry: f.Retries, Bad: f.BadHeaders,
@@ -127,14 +131,19 @@ func (f *loadFlags) load(mix []loadgen.Weight) (loadgen.Load, error) {
 	if f.Faults != "" {
 		file, err := os.Open(f.Faults)
 		if err != nil {
-			return l, err
+			return l, 0, err
 		}
 		defer file.Close()
 		if l.Faults, err = fault.Parse(file); err != nil {
-			return l, fmt.Errorf("%s: %w", f.Faults, err)
+			return l, 0, fmt.Errorf("%s: %w", f.Faults, err)
 		}
 	}
-	return l, nil
+	for _, w := range mix {
+		if w.Kind == loadgen.Operation {
+			l.Job.Analysis, l.Job.Payload, market = op.Analysis, op.Payload, op.MarketAnalysts
+		}
+	}
+	return l, market, nil
 }
 
 func parseAudit(s string) (int, error) {
@@ -153,18 +162,12 @@ func parseAudit(s string) (int, error) {
 
 // runLoad runs one load on a new stage. op is nil for loads without operations.
 func runLoad(ctx context.Context, std streams, sf *stageFlags, lf *loadFlags, mix []loadgen.Weight, op *operationFlags) (*result.Run, error) {
-	l, err := lf.load(mix)
+	l, market, err := lf.load(mix, op)
 	if err != nil {
 		return nil, err
 	}
-	market := 0
-	for _, w := range mix {
-		if w.Kind == loadgen.Operation {
-			l.Job.Analysis, l.Job.Payload, market = op.Analysis, op.Payload, op.MarketAnalysts
-		}
-	}
-	steps := &steps{progress: newProgress(std.err)}
-	defer steps.tell("", 0, 0)
+	steps := newSteps(std.err)
+	defer steps.end()
 	o, err := sf.options(market, steps.tell)
 	if err != nil {
 		return nil, err
@@ -185,6 +188,11 @@ type steps struct {
 	under string // way
 	done  int
 }
+
+func newSteps(w io.Writer) *steps { return &steps{progress: newProgress(w)} }
+
+// end ends the last step.
+func (s *steps) end() { s.tell("", 0, 0) }
 
 // tell begins another step when the text is another; "" ends the last.
 func (s *steps) tell(text string, done, all int) {

@@ -17,15 +17,17 @@ import (
 // need to hear: a generator must cost less than what it measures. One goroutine
 // uses it at a time.
 type Conn struct {
-	tls  *tls.Conn
-	in   *bufio.Reader
-	out  []byte
-	body []byte
-	done bool // the server said that it closes, or an error left the stream in doubt
+	tls    *tls.Conn
+	in     *bufio.Reader
+	out    []byte
+	body   []byte
+	done   bool // the server said that it closes, or an error left the stream in doubt
+	broken bool // by that error
 
 	who      uint32
-	requests int  // sent
-	resumed  bool // the handshake was
+	used     time.Time // when it was given back
+	requests int       // sent
+	resumed  bool      // the handshake was
 }
 
 // Reply is the answer to one request.
@@ -54,8 +56,12 @@ func Dial(ctx context.Context, address string, config *tls.Config) (*Conn, error
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
-	return &Conn{tls: c, in: bufio.NewReaderSize(c, 4<<10), resumed: c.ConnectionState().DidResume}, nil
+	out := newConn(c)
+	out.resumed = c.ConnectionState().DidResume
+	return out, nil
 }
+
+func newConn(c *tls.Conn) *Conn { return &Conn{tls: c, in: bufio.NewReaderSize(c, 4<<10)} }
 
 // Close closes the connection.
 func (c *Conn) Close() error { return c.tls.Close() }
@@ -96,7 +102,7 @@ func (c *Conn) exchange(deadline time.Time) (Reply, error) {
 		r, err = c.read()
 	}
 	if err != nil {
-		c.done = true
+		c.done, c.broken = true, true
 	}
 	return r, err
 }

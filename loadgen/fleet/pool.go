@@ -41,6 +41,9 @@ type Pool struct {
 	idle     map[uint32][]*list.Element // by client; of order
 	order    *list.List                 // of *Conn, the longest idle first
 	sessions map[uint32]*tls.ClientSessionState
+	// broke is when a request last failed: connections that were idle then are looked at
+	// before they are used, because what broke one may have broken all.
+	broke time.Time
 
 	connects, resumed atomic.Int64
 }
@@ -53,14 +56,22 @@ func NewPool(o PoolOptions) *Pool {
 // Get returns a connection of client number who, an idle one or a new one, made before
 // the deadline. fresh is true for a new one. The caller gives it back with [Pool.Put].
 func (p *Pool) Get(ctx context.Context, who uint32, deadline time.Time) (c *Conn, fresh bool, err error) {
-	p.mu.Lock()
-	if of := p.idle[who]; len(of) > 0 {
+	for {
+		p.mu.Lock()
+		of, broke := p.idle[who], p.broke
+		if len(of) == 0 {
+			p.mu.Unlock()
+			break
+		}
 		e := of[len(of)-1]
 		p.forget(e)
 		p.mu.Unlock()
-		return e.Value.(*Conn), false, nil
+		c := e.Value.(*Conn)
+		if c.used.After(broke) || alive(c.tls.NetConn()) {
+			return c, false, nil
+		}
+		_ = c.Close()
 	}
-	p.mu.Unlock()
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	c, err = p.connect(ctx, who)
@@ -87,10 +98,16 @@ func (p *Pool) forget(e *list.Element) {
 // Put takes a connection back. One that is not usable, or has carried its requests, is
 // closed.
 func (p *Pool) Put(c *Conn) {
+	if c.broken {
+		p.mu.Lock()
+		p.broke = time.Now()
+		p.mu.Unlock()
+	}
 	if !c.Usable() || p.o.Requests > 0 && c.requests >= p.o.Requests {
 		_ = c.Close()
 		return
 	}
+	c.used = time.Now()
 	p.mu.Lock()
 	p.idle[c.who] = append(p.idle[c.who], p.order.PushBack(c))
 	var gone *Conn

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package fleet
+
+import "net"
+
+func alive(net.Conn) bool { return true }

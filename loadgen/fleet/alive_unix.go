@@ -1,0 +1,33 @@
+//go:build unix
+
+package fleet
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// alive reports whether an idle connection looks open: the other side has neither closed
+// it nor said anything.
+func alive(c net.Conn) bool {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false
+	}
+	open := false
+	if err := raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		open = err == unix.EAGAIN || err == unix.EINTR
+		return true
+	}); err != nil {
+		return false
+	}
+	return open
+}
