@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"ecoin/internal/chart"
+	"ecoin/internal/columns"
 	"ecoin/internal/figure"
 	"ecoin/loadgen/result"
 )
@@ -49,7 +50,7 @@ func HTML(w io.Writer, r *result.Run) error {
 // page is what report.html shows.
 type page struct {
 	Run                             *result.Run
-	Level                           level
+	Level                           columns.Level
 	Verdict                         string
 	Reasons                         []string
 	Tiles                           []tile

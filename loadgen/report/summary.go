@@ -5,28 +5,20 @@ import (
 	"strings"
 	"time"
 
+	"ecoin/internal/columns"
 	"ecoin/internal/figure"
 	"ecoin/loadgen/result"
 )
 
 // A verdict is what to think of a run before reading its figures.
 type verdict struct {
-	level   level
+	level   columns.Level
 	nothing bool     // was answered
 	valid   string   // "valid" or "INVALID"
 	audit   string   // "audit ok", "AUDIT BREACH" or "not audited"
 	checks  string   // "2 of 3 thresholds met", "" without thresholds
 	reasons []string // why it is not good, the worst first
 }
-
-// level is how good a run was. Its text is a colour of the page.
-type level string
-
-const (
-	good     level = "good"
-	doubtful level = "warn" // its figures are not the server's
-	bad      level = "bad"  // a breach, or a threshold that is not met
-)
 
 func judge(r *result.Run) verdict {
 	v := verdict{valid: "valid", audit: "not audited"}
@@ -66,11 +58,11 @@ func judge(r *result.Run) verdict {
 	}
 	switch {
 	case v.nothing || v.audit == "AUDIT BREACH" || met < len(r.Checks):
-		v.level = bad
+		v.level = columns.Bad
 	case len(r.Invalid) > 0:
-		v.level = doubtful
+		v.level = columns.Doubtful
 	default:
-		v.level = good
+		v.level = columns.Good
 	}
 	return v
 }

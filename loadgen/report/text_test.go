@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"ecoin/internal/columns"
 	"ecoin/loadgen/result"
 	"ecoin/loadgen/resulttest"
 )
@@ -40,7 +41,7 @@ func asText(t *testing.T, r *result.Run, colour bool) string {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > textWidth && !colour {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns.Width && !colour {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
