@@ -23,6 +23,7 @@ type loadgenCmd struct {
 	Refund     loadRefundCmd     `cmd:"" help:"Collectors give coins back."`
 	Operation  loadOperationCmd  `cmd:"" help:"Whole operations: collector, director, analyst, bank, and back."`
 	Mix        loadMixCmd        `cmd:"" help:"Several kinds of request by weight."`
+	Compare    loadgenCompareCmd `cmd:"" help:"Hold runs against each other, with intervals."`
 	Search     loadSearchCmd     `cmd:"" help:"Find the highest rate that keeps an objective."`
 	Report     loadgenReportCmd  `cmd:"" help:"Show a run again: as text, as a page, for HdrHistogram's tools."`
 	SelfTest   loadSelfTestCmd   `cmd:"" help:"Send to a server that does nothing: what this generator can do on this machine."`
