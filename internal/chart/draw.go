@@ -54,7 +54,7 @@ func (c *Chart) plot(width, height float64) *plot.Plot {
 		style(&axis.Tick.Label)
 	}
 	p.X.Padding = 3
-	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width, p.Y.Tick.Length = 0, 0, 7 // labels get room instead
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width, p.Y.Tick.Length = 0, 0, 9 // labels get room instead
 	p.Add(drawn(c.grid))
 	if c.Heat != nil {
 		p.Add(drawn(c.Heat.draw))
