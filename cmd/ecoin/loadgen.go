@@ -177,7 +177,7 @@ func runLoad(ctx context.Context, std streams, sf *stageFlags, lf *loadFlags, mi
 	if err != nil {
 		return nil, err
 	}
-	run, err := loadOn(ctx, s, &l)
+	run, err := loadOn(ctx, std, s, &l)
 	return run, errors.Join(err, s.Close())
 }
 

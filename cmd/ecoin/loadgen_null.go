@@ -10,6 +10,7 @@ import (
 
 	"ecoin/internal/identity"
 	"ecoin/loadgen"
+	"ecoin/loadgen/result"
 )
 
 type loadSelfTestCmd struct {
@@ -24,7 +25,12 @@ func (c *loadSelfTestCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	run, err := loadgen.SelfTest(ctx, loadgen.SelfTestOptions{Exe: exe, Schedule: c.Rate, Duration: c.Duration, Conns: c.Conns, Command: "ecoin " + strings.Join(os.Args[1:], " ")})
+	live := newLive(std, "self-test", c.Rate, c.Duration)
+	run, err := loadgen.SelfTest(ctx, loadgen.SelfTestOptions{
+		Exe: exe, Schedule: c.Rate, Duration: c.Duration, Conns: c.Conns, Command: "ecoin " + strings.Join(os.Args[1:], " "),
+		Visit: func(s result.Second) { live.Second(&s) },
+	})
+	live.Close()
 	if err != nil {
 		return err
 	}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
 	"ecoin/loadgen"
 	"ecoin/loadgen/report"
 	"ecoin/loadgen/result"
+	"ecoin/loadgen/schedule"
 	"ecoin/loadgen/threshold"
 )
 
@@ -62,7 +65,7 @@ func exit(run *result.Run) error {
 }
 
 // loadOn makes a load on a stage, at half of the highest rate when none is given.
-func loadOn(ctx context.Context, s *loadgen.Stage, l *loadgen.Load) (*result.Run, error) {
+func loadOn(ctx context.Context, std streams, s *loadgen.Stage, l *loadgen.Load) (*result.Run, error) {
 	if !l.Job.Closed && l.Job.Schedule == "" {
 		rate, err := s.Calibrate(ctx, *l)
 		if err != nil {
@@ -70,5 +73,20 @@ func loadOn(ctx context.Context, s *loadgen.Stage, l *loadgen.Load) (*result.Run
 		}
 		l.Job.Schedule = fmt.Sprintf("constant:%.0f", max(rate/2, 1))
 	}
+	live := newLive(std, l.Job.Mix[0].Kind.String(), l.Job.Schedule, l.Job.Duration)
+	defer live.Close()
+	l.Visit = func(sec result.Second) { live.Second(&sec) }
 	return s.Run(ctx, *l)
+}
+
+// newLive shows a load while it runs. text is its schedule, "" for none.
+func newLive(std streams, name, text string, duration time.Duration) *report.Live {
+	o := report.LiveOptions{Name: name, Seconds: duration.Seconds()}
+	if spec, err := schedule.Parse(text); err == nil {
+		o.Planned = spec.Total(duration)
+	}
+	if f, ok := std.err.(*os.File); ok {
+		o = o.TerminalOptions(f, os.Getenv)
+	}
+	return report.NewLive(std.err, o)
 }
