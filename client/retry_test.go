@@ -3,8 +3,11 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -119,6 +122,66 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 		b.Close()
+	}
+}
+
+// TestRetriedRedeem: the bank redeems and its answer is lost; the second try brings the
+// secrets, with the status that tells that it was the second.
+func TestRetriedRedeem(t *testing.T) {
+	want := []core.Secrets{secretsOf(1), secretsOf(2)}
+	var tries atomic.Int64
+	b := newBank(t, func(w http.ResponseWriter, _ *http.Request, body []byte) {
+		if !bytes.Equal(body, bytes.Join(records(2), nil)) {
+			t.Errorf("%d bytes of a body that is not the call's", len(body))
+		}
+		if tries.Add(1) == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		answer := wire.AppendRedeemRecord(nil, core.StatusRedeemedBefore, &want[0])
+		send(w, wire.TypeBinary, wire.AppendRedeemRecord(answer, core.StatusRedeemedBefore, &want[1]))
+	})
+	got, err := b.newRetrying(t, 3).Redeem(ctx, records(2))
+	if err != nil || len(got) != 2 || tries.Load() != 2 {
+		t.Fatalf("%d answers after %d tries, %v", len(got), tries.Load(), err)
+	}
+	for i, r := range got {
+		if r.Status != core.StatusRedeemedBefore || r.Secrets != want[i] {
+			t.Errorf("record %d: status %v, its own secrets: %t", i, r.Status, r.Secrets == want[i])
+		}
+	}
+}
+
+// TestRetriedWithdrawal: every try carries the key of the call, for under another one the
+// bank would pay out once more.
+func TestRetriedWithdrawal(t *testing.T) {
+	key := [16]byte{1, 2, 3}
+	var mu sync.Mutex
+	var paths, keys []string
+	b := newBank(t, func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		paths = append(paths, r.URL.RequestURI())
+		keys = append(keys, r.Header.Values("Idempotency-Key")...)
+		switch len(paths) {
+		case 1:
+			panic(http.ErrAbortHandler)
+		case 2:
+			problem.Write(w, problem.New(http.StatusServiceUnavailable, "no"))
+		case 3:
+			send(w, wire.TypeBinary, []byte{0})
+		default:
+			send(w, wire.TypeBinary, wire.AppendCoins(nil, coinsOf(2)))
+		}
+	})
+	got, err := b.newRetrying(t, 5).Withdraw(ctx, key, 2)
+	if err != nil || !slices.Equal(got, coinsOf(2)) {
+		t.Fatalf("%d coins, %v", len(got), err)
+	}
+	if len(keys) != 4 || slices.ContainsFunc(keys, func(k string) bool { return k != hex.EncodeToString(key[:]) }) {
+		t.Errorf("keys %q of 4 tries, want %x each time", keys, key)
+	}
+	if len(paths) != 4 || len(slices.Compact(paths)) != 1 {
+		t.Errorf("the tries were of %q", paths)
 	}
 }
 
