@@ -27,7 +27,13 @@ import (
 // The error of the last try is returned. It is [Definite] only if no try before it may
 // have done something, or if it says that none did.
 type Retry struct {
-	Attempts int           // tries in all; negative: as many as help, until ctx ends
+	// Attempts is the number of tries in all. Negative means without end: until an answer,
+	// until ctx ends, or until what comes back calls for a person and not for another try.
+	// That is every refusal but those named above, a full disk (507) too, which somebody
+	// has to empty; and an answer that makes no sense, for which the bank or this program
+	// is wrong. The caller may begin again later, with the same arguments.
+	Attempts int
+
 	MinPause time.Duration // 0 means 50 ms
 	MaxPause time.Duration // 0 means 2 s
 }

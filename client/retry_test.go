@@ -36,6 +36,7 @@ const (
 	half    = -2 // the answer breaks off
 	late    = -3 // no answer in time
 	garbage = -4 // an answer that is none
+	foolish = -5 // an answer of the right form that makes no sense
 )
 
 // TestRetries plays what a bank does try after try, and looks at what the caller is told.
@@ -70,6 +71,9 @@ func TestRetries(t *testing.T) {
 		"lost all the time":            {4, []int{lost, lost, lost, lost}, unknown, 4},
 		"until it is settled":          {-1, []int{lost, 503, lost, 500, garbage, 429, 503, half, fine}, "", 9},
 		"until it is settled, refused": {-1, []int{lost, 503, lost, 402}, definite, 4},
+		"without end, full disk":       {-1, []int{507, fine}, definite, 1},
+		"without end, lost, then full": {-1, []int{lost, 507, fine}, unknown, 2},
+		"without end, nonsense":        {-1, []int{foolish, fine}, unknown, 1},
 	} {
 		var tries atomic.Int64
 		records := records(2)
@@ -96,6 +100,8 @@ func TestRetries(t *testing.T) {
 				}
 			case garbage:
 				send(w, wire.TypeBinary, []byte{0})
+			case foolish:
+				send(w, wire.TypeBinary, []byte{0, 0xff})
 			default:
 				p := problem.New(act, "no")
 				p.RetryAfter = time.Hour // of which no more than MaxPause is waited for
