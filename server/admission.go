@@ -142,7 +142,12 @@ func (a *admission) admit(c net.Conn) {
 	if err != nil {
 		why := refusalReason(err)
 		a.metrics.refused(why)
-		a.recent.add(time.Now(), addressOf(c.RemoteAddr()), refusal{what: "handshake", reason: why})
+		of := refusal{what: "handshake", reason: why}
+		var known *keptOut
+		if errors.As(err, &known) {
+			of.account = known.account
+		}
+		a.recent.add(time.Now(), addressOf(c.RemoteAddr()), of)
 		a.log.Debug("connection refused", "peer", c.RemoteAddr(), "reason", why, "err", err)
 	}
 }

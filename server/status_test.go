@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,42 @@ func TestStatus(t *testing.T) {
 	}
 	if code, _ := h.health("/status.json?after=x"); code != 400 {
 		t.Errorf("after=x: %d", code)
+	}
+}
+
+// TestStatusNamesWhoIsKeptOut: a refused handshake of a key whose account was suspended or
+// removed tells whose it is; two such accounts are two lines.
+func TestStatusNamesWhoIsKeptOut(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	refused := func(p *peer) {
+		t.Helper()
+		before := h.status("").Events.Failed
+		h.wantNothing(p.account.Name, p.rawConfig())
+		eventually(t, "the refusal is counted", func() bool { return h.status("").Events.Failed == before+1 })
+	}
+	one, two := h.client("cam-1", ledger.RoleCollector, 0), h.client("cam-2", ledger.RoleCollector, 0)
+	h.adminDo("POST", wire.AdminPathAccounts+"/cam-1/suspend", nil).want(t, "suspend", 200)
+	h.adminDo("POST", wire.AdminPathAccounts+"/cam-2/suspend", nil).want(t, "suspend", 200)
+	refused(one)
+	refused(two)
+	refused(two)
+	h.remove("cam-1")
+	refused(one)
+	refused(h.stranger(newIdentity(t, "cam-1", time.Hour)))
+
+	var got []string
+	for _, r := range h.status("").Refusals {
+		got = append(got, fmt.Sprintf("%s %s (%s) x%d", r.What, r.Reason, r.Account, r.Count))
+	}
+	want := []string{
+		"handshake unknown_key () x1",
+		"handshake removed_key (cam-1) x1",
+		"handshake suspended (cam-2) x2",
+		"handshake suspended (cam-1) x1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("refusals:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -21,12 +21,22 @@ func (s *Server) trusted(pin ledger.Pin) (ledger.Client, error) {
 	case err != nil:
 		return ledger.Client{}, fmt.Errorf("%w: %w", errTruststore, err)
 	case c.State == ledger.Suspended:
-		return ledger.Client{}, errSuspended
+		return ledger.Client{}, &keptOut{c.Name, errSuspended}
 	case c.State != ledger.Active:
-		return ledger.Client{}, errRemovedKey
+		return ledger.Client{}, &keptOut{c.Name, errRemovedKey}
 	}
 	return c, nil
 }
+
+// keptOut is the refusal of a key whose account is known. The name is for the operator's
+// page alone and not part of the text.
+type keptOut struct {
+	account string
+	reason  error
+}
+
+func (e *keptOut) Error() string { return e.reason.Error() }
+func (e *keptOut) Unwrap() error { return e.reason }
 
 // register makes a connection known under its account. The order matters: it is in
 // the index before its trust is checked for the last time. Whoever removes the key
@@ -47,7 +57,7 @@ func (s *Server) register(tc *tls.Conn, raw net.Conn) (*conn, error) {
 	s.conns.add(c)
 	again, err := s.trusted(pin)
 	if err == nil && (again.ID != account.ID || again.Role != account.Role) {
-		err = errRemovedKey // and added anew as something else, in between
+		err = &keptOut{account.Name, errRemovedKey} // and added anew as something else, in between
 	}
 	if err != nil {
 		s.conns.remove(c)
