@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -228,6 +230,36 @@ func TestPage(t *testing.T) {
 	}
 	b.mu.Unlock()
 
+	testPageRestart(t, b, h)
+}
+
+// testPageRestart stops the bank h under its page, and starts another at its address.
+func testPageRestart(t *testing.T, b *browser, h *harness) {
+	t.Helper()
+	look := func() string {
+		return b.text("#state") + "|" + b.eval("document.title") + "|" + b.eval(`document.body.classList.contains("stale")`)
+	}
+	address := h.s.healthAddr().String()
 	h.close()
-	eventually(t, "the page says that nobody answers", func() bool { return strings.HasPrefix(b.text("#state"), "no answer") })
+	away := regexp.MustCompile(`^the bank is away: no answer for \d+ s\|away · ecoin bank\|true$`)
+	eventually(t, "the page says that the bank is away", func() bool { return away.MatchString(look()) })
+
+	next := start(t, func(o *Options) { o.Health = address })
+	next.collector().withdraw(5)
+	eventually(t, "the page goes on", func() bool {
+		return look() == "ready|0 coins/s · ecoin bank|false" && b.text(shows("coins.live")) == "5" && b.text(shows("address")) == next.s.addr().String()
+	})
+	eventually(t, "the charts begin anew", func() bool {
+		return b.eval(`points.at_unix_ms?.length > 0 && points.at_unix_ms.every(t => t >= Date.parse(started))`) == "true"
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := slices.Index(b.requests[1:], b.requests[0]); n >= 0 {
+		t.Errorf("request %d loads the page again", n+1)
+	}
+	for _, e := range b.errors {
+		if strings.HasPrefix(e, "exception") {
+			t.Errorf("the console says %q", e)
+		}
+	}
 }

@@ -44,7 +44,7 @@ const charts = [
 ];
 
 const points = {}; // arrays by name in series, as long as each other
-let last = 0, started = "", answered = 0, pointer = null; // pointer: time under the mouse, ms
+let last = 0, started = "", answered = Date.now(), pointer = null; // pointer: time under the mouse, ms
 
 const $ = id => document.getElementById(id);
 
@@ -244,8 +244,9 @@ async function poll() {
     show(await answer.json());
     answered = Date.now();
   } catch {
-    $("state").textContent = "no answer" + (answered ? ` for ${Math.round((Date.now() - answered) / 1000)} s` : "");
+    $("state").textContent = `the bank is away: no answer for ${Math.round((Date.now() - answered) / 1000)} s`;
     $("state").className = "state lost";
+    document.title = "away · ecoin bank";
     document.body.classList.add("stale");
   }
   setTimeout(poll, 1000);
