@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,7 +20,7 @@ func (f roomyFS) GetDiskUsage(dir string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{AvailBytes: 7000}, nil
 }
 
-// TestFreeBytes: of several disks the one with least counts.
+// TestFreeBytes: of several disks the one with least counts, and each is listed.
 func TestFreeBytes(t *testing.T) {
 	fs := roomyFS{vfs.NewMem(), map[string]uint64{}}
 	l, err := Open("/a", Options{FS: fs, Mint: testMint, Shards: 4, Disks: []string{"/b"}, MinFreeBytes: 1, BallastBytes: -1})
@@ -32,6 +33,10 @@ func TestFreeBytes(t *testing.T) {
 	fs.available["/b"] = 5000
 	if got := l.Stats().FreeBytes; got != 5000 {
 		t.Errorf("%d bytes free, want the 5000 of the second disk", got)
+	}
+	fs.available["/a"] = 3000
+	if got, want := l.Stats().Disks, []DiskStats{{"/a", 3000}, {"/b", 5000}}; !slices.Equal(got, want) {
+		t.Errorf("disks %v, want %v", got, want)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,14 @@ type Stats struct {
 	ReadAmp        int    // sorted runs that a lookup may have to visit
 	CompactionDebt uint64 // bytes that compaction still has to rewrite, estimated
 
+	Disks  []DiskStats  // in the order of the options, the ledger's own folder first; nil after Close
 	Shards []ShardStats // by index
+}
+
+// DiskStats says how things are on one disk of the ledger.
+type DiskStats struct {
+	Dir       string // the ledger's folder on it, as Open was told
+	FreeBytes uint64 // available; 0 when the system does not tell
 }
 
 // ShardStats are the counters of one shard.
@@ -125,9 +132,11 @@ func (l *Ledger) Stats() Stats {
 	}
 	defer l.gate.leave()
 	for i, st := range l.stores {
-		if free := st.guard.freeBytes(); i == 0 || free < s.FreeBytes {
+		free := st.guard.freeBytes()
+		if i == 0 || free < s.FreeBytes {
 			s.FreeBytes = free
 		}
+		s.Disks = append(s.Disks, DiskStats{Dir: st.dir, FreeBytes: free})
 		m := st.db.Metrics()
 		s.DiskBytes += m.DiskSpaceUsage()
 		s.LogBytes += m.WAL.Size

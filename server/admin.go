@@ -193,6 +193,10 @@ func (s *Server) stats(*http.Request) (any, error) {
 	for i, sh := range st.Shards {
 		shards[i] = wire.ShardStats(sh)
 	}
+	disks := make([]wire.DiskStats, len(st.Disks))
+	for i, d := range st.Disks {
+		disks[i] = wire.DiskStats{Dir: d.Dir, FreeBytes: int64(d.FreeBytes)}
+	}
 	return wire.Stats{
 		Live: st.Live, Issued: st.Issued, Redeemed: st.Redeemed, Returned: st.Returned, Refunded: st.Refunded,
 		Retries: st.Retries, DoubleSpends: st.DoubleSpends, NotLive: st.NotLive, Temporary: st.Temporary,
@@ -201,6 +205,6 @@ func (s *Server) stats(*http.Request) (any, error) {
 		Queued: st.Queued, Indexed: st.Indexed, IndexBytes: st.IndexBytes, Unflushed: st.Unflushed,
 		DiskBytes: int64(st.DiskBytes), LogBytes: int64(st.LogBytes), BallastBytes: st.BallastBytes,
 		ReadAmp: st.ReadAmp, CompactionDebt: int64(st.CompactionDebt), Connections: int64(s.conns.len()),
-		Shards: shards,
+		Disks: disks, Shards: shards,
 	}, nil
 }

@@ -122,6 +122,9 @@ func TestAdmin(t *testing.T) {
 		st.Shards[0].Redeemed+st.Shards[1].Redeemed != 3 || st.Batches == 0 || st.BatchCoins != 8 || st.LogBytes == 0 || st.DiskBytes < st.LogBytes {
 		t.Errorf("stats of the parts %+v", st)
 	}
+	if len(st.Disks) != 1 || st.Disks[0].Dir == "" || st.Disks[0].FreeBytes <= 0 {
+		t.Errorf("stats of the disks %+v", st.Disks)
+	}
 	audit := parse[wire.Audit](t, h.adminDo("POST", wire.AdminPathAudit, nil).want(t, "audit", 200))
 	if !audit.OK || audit.Problems == nil || audit.Live != 1 || audit.Granted != 4 || audit.Balances != 3 || audit.Accounts != 2 || audit.Issued != 4 || audit.Redeemed != 3 {
 		t.Errorf("audit %+v", audit)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,11 @@ func testTwoDisks(t *testing.T, memory string) {
 	}
 	if n := refundAll(t, c, old[:100]); n != 100 {
 		t.Fatalf("%d refunds", n)
+	}
+	ledger := filepath.Join(b.dir, "ledger")
+	if out := mustEcoin(t, "ledger", "stats", "--dir", b.dir); !regexp.MustCompile(`\nfree: [1-9]\S* \wi?B on the disk of ` +
+		regexp.QuoteMeta(ledger) + `\nfree: [1-9]\S* \wi?B on the disk of ` + regexp.QuoteMeta(disk) + `\n`).MatchString(out) {
+		t.Errorf("ledger stats of two disks:\n%s", out)
 	}
 	b.kill()
 	b.start()
@@ -55,7 +61,6 @@ func testTwoDisks(t *testing.T, memory string) {
 			t.Errorf("verify %s:\n%s", folder, out)
 		}
 	}
-	ledger := filepath.Join(b.dir, "ledger")
 	if out := mustEcoin(t, "ledger", "verify", "--dir", b.dir, "--disk", disk); !strings.HasSuffix(out, "\nok\n") || !strings.Contains(out, "live 100") {
 		t.Errorf("verify of both disks:\n%s", out)
 	}

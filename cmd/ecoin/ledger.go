@@ -47,6 +47,9 @@ func printStats(w io.Writer, s wire.Stats) {
 	fmt.Fprintf(w, "index: %d coins in %s; %d changed coins not in the store yet\n", s.Indexed, size(s.IndexBytes), s.Unflushed)
 	fmt.Fprintf(w, "disk %s, of it log %s; ballast %s; read amplification %d, compaction debt %s\n",
 		size(s.DiskBytes), size(s.LogBytes), size(s.BallastBytes), s.ReadAmp, size(s.CompactionDebt))
+	for _, d := range s.Disks {
+		fmt.Fprintf(w, "free: %s on the disk of %s\n", size(d.FreeBytes), d.Dir)
+	}
 }
 
 func printShards(out io.Writer, shards []wire.ShardStats) error {

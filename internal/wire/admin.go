@@ -147,7 +147,14 @@ type Stats struct {
 	CompactionDebt int64 `json:"compaction_debt"`    // bytes that compaction still has to rewrite, estimated
 	Connections    int64 `json:"connections"`        // open client connections now
 
+	Disks  []DiskStats  `json:"disks"`  // the bank's own folder first
 	Shards []ShardStats `json:"shards"` // by index
+}
+
+// DiskStats says how things are on one disk of the ledger.
+type DiskStats struct {
+	Dir       string `json:"dir"`        // the ledger's folder on it, as the bank was told
+	FreeBytes int64  `json:"free_bytes"` // available now; 0 when the system does not tell
 }
 
 // ShardStats are the counters of one part of the ledger.
