@@ -39,6 +39,9 @@ func writtenLog(t testing.TB) (fs vfs.FS, records []logRecord) {
 		r := logRecord{uint8(i % 3), uint64(i/3 + 1), strings.Repeat(string(rune('a'+i%26)), 1+rng.IntN(9000))}
 		l.append(r.shard, r.commit, []byte(r.rows), flight{})
 		l.settle()
+		if n := l.unsynced.Load(); n != 0 { // or settle would wait for nothing, ever after
+			t.Fatalf("%d groups are counted as under way when all is settled", n)
+		}
 		records = append(records, r)
 		if i == total/2 {
 			for shard := range uint8(3) {
@@ -229,5 +232,14 @@ func TestLogOldGroups(t *testing.T) {
 	writeFile(t, fs, before, old)
 	if _, _, err := readAll(fs); !errors.Is(err, errLogDamaged) {
 		t.Errorf("a group is lost between two files: %v", err)
+	}
+	// Also where only one group is left behind the gap, in which nothing could be found.
+	groups, _ = logGroups(t, data, end.file)
+	if len(groups) > 1 {
+		clear(data[groups[1]:])
+	}
+	writeFile(t, fs, name, data)
+	if _, _, err := readAll(fs); !errors.Is(err, errLogDamaged) {
+		t.Errorf("a group is lost before the last one: %v", err)
 	}
 }

@@ -134,6 +134,8 @@ func TestDroppedStaysDropped(t *testing.T) {
 		mustRedeem(t, l, acc, fps[10*i:10*i+10], core.Digest{1}, core.StatusOK)
 	}
 	mustRedeem(t, l, acc, fps[:10], core.Digest{1}, core.StatusNotLive)
+	// A coin that changed twice before a flush, in two windows, stays for the second.
+	mustRedeem(t, l, acc, fps[10:], core.Digest{1}, core.StatusRedeemedBefore)
 	o.FS = mem.CrashClone(vfs.CrashCloneCfg{})
 	l = open(t, "ledger", o)
 	mustRedeem(t, l, acc, fps[:10], core.Digest{1}, core.StatusNotLive)
