@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,5 +164,28 @@ func TestLoadgenOnABankThatRuns(t *testing.T) {
 	}
 	if a := r.Audit; !a.OK || a.Redeemed == 0 || a.Bank != "" || r.Server != nil {
 		t.Errorf("%+v, %+v", a, r.Server)
+	}
+}
+
+// TestLoadgenSelfTest: a rate that any machine can send, and one that none can, which must be
+// said.
+func TestLoadgenSelfTest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rate  string
+		codes []int
+	}{{"100", []int{0, int(exitInvalid)}}, {"5000000", []int{int(exitInvalid)}}} {
+		file := filepath.Join(t.TempDir(), "run.json")
+		code, out, errs := ecoinProcess(t, "loadgen", "self-test", "--rate", c.rate, "--duration=1s", "--json", file)
+		if !slices.Contains(c.codes, code) || !strings.Contains(out, "Generator") {
+			t.Errorf("at %s a second: exit code %d, want one of %v:\n%s%s", c.rate, code, c.codes, out, errs)
+		}
+		r, err := result.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total := r.Total(); total.OK == 0 || total.Failed > 0 || r.Audit != nil || (code == 0) != (len(r.Invalid) == 0) {
+			t.Errorf("%+v, %v", total, r.Invalid)
+		}
 	}
 }
