@@ -8,10 +8,10 @@ import (
 // pairs is how many pairs of sides are drawn; 2.5 % of them are 50.
 const pairs = 2000
 
-// draw draws pairs of sides as they might have been. The same runs give the same pairs.
-func draw(sides [2]*side) [][2]values {
+// draw draws n pairs of sides as they might have been. The same runs give the same pairs.
+func draw(sides [2]*side, n int) [][2]values {
 	random := rand.New(rand.NewPCG(6, 0))
-	out := make([][2]values, pairs)
+	out := make([][2]values, n)
 	counts := [2][]float64{make([]float64, len(sides[0].values)), make([]float64, len(sides[1].values))}
 	for i := range out {
 		for k, s := range sides {

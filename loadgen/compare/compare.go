@@ -55,7 +55,10 @@ type Figure struct {
 
 // Runs compares. Runs of different workloads, models, batch sizes or kinds of request are
 // refused unless force is set.
-func Runs(a, b []Run, force bool) (*Comparison, error) {
+func Runs(a, b []Run, force bool) (*Comparison, error) { return runs(a, b, force, pairs) }
+
+// runs is Runs with a number of draws.
+func runs(a, b []Run, force bool, draws int) (*Comparison, error) {
 	if len(a) == 0 || len(b) == 0 {
 		return nil, errors.New("compare: a side has no run")
 	}
@@ -65,9 +68,9 @@ func Runs(a, b []Run, force bool) (*Comparison, error) {
 	}
 	c.note()
 	sides := [2]*side{newSide(a), newSide(b)}
-	draws := draw(sides)
+	drawn := draw(sides, draws)
 	for i := range figures {
-		c.Figures = append(c.Figures, figures[i].compare(sides, draws, i))
+		c.Figures = append(c.Figures, figures[i].compare(sides, drawn, i))
 	}
 	return c, nil
 }

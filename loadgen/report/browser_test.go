@@ -21,8 +21,8 @@ func TestInBrowser(t *testing.T) {
 			t.Errorf("%s is %s, want %s", what, got, want)
 		}
 	}
-	b.Look(t, []byte(asHTML(t, hostile())), "6")
-	b.Look(t, []byte(asHTML(t, mixed())), "6")
+	b.Look(t, []byte(asHTML(t, hostile())), "7")
+	b.Look(t, []byte(asHTML(t, mixed())), "7")
 	for name, r := range small() {
 		plots := "5"
 		if r.Server != nil {

@@ -109,6 +109,26 @@ func (p *plots) percentiles() *chart.Chart {
 	return c
 }
 
+// byKind is nil where there is one kind of request.
+func (p *plots) byKind() *chart.Chart {
+	if len(p.r.Kinds) < 2 {
+		return nil
+	}
+	c := &chart.Chart{Title: "Response time by kind", Note: PercentileNote, X: chart.PercentileAxis()}
+	colours := []chart.Colour{chart.Blue, chart.Orange, chart.Teal, chart.Violet}
+	var curves [][]chart.Point
+	c.Alt = "Response time over percentile."
+	for i := range p.r.Kinds {
+		k := &p.r.Kinds[i]
+		points := PercentileCurve(&k.Response)
+		curves = append(curves, points)
+		c.Series = append(c.Series, chart.Series{Name: k.Name, Value: "p99 " + at(&k.Response, .99), Colour: colours[i%len(colours)], Dashed: i%2 == 1, Points: points})
+		c.Alt += fmt.Sprintf(" %s: p50 %s, p99 %s, longest %s.", k.Name, at(&k.Response, .5), at(&k.Response, .99), at(&k.Response, 1))
+	}
+	c.Y = chart.DurationAxis(lowest(curves...), highest(curves...))
+	return c
+}
+
 // lowest is the smallest value of all points, 1 of none.
 func lowest(all ...[]chart.Point) float64 {
 	low := math.Inf(1)
@@ -242,7 +262,7 @@ func (p *plots) cpu() *chart.Chart {
 // html draws the charts that there are.
 func (p *plots) html() ([]template.HTML, error) {
 	var out []template.HTML
-	for _, c := range []*chart.Chart{p.percentiles(), p.throughput(), p.latency(), p.lag(), p.inFlight(), p.cpu()} {
+	for _, c := range []*chart.Chart{p.percentiles(), p.throughput(), p.latency(), p.byKind(), p.lag(), p.inFlight(), p.cpu()} {
 		if c == nil {
 			continue
 		}
