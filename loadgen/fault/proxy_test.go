@@ -249,20 +249,37 @@ func TestProxyThrottleEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProxy()
 		client, server := inMemory(p)
-		up := arrivals(server)
+		up, down := arrivals(server), arrivals(client)
 		p.change(func(n *network) { n.rate = 10 })
 		go func() {
 			send(t, client, string(make([]byte, 2000)))
 			client.CloseWrite()
-			server.CloseWrite()
 		}()
+		send(t, server, string(make([]byte, fewestRead)))
 		time.Sleep(time.Second)
 		p.change(func(n *network) { n.rate = 0 })
-		got := <-up
-		if end := got[len(got)-1]; end != (arrival{time.Second, "EOF"}) {
-			t.Errorf("the end at %v", end)
+		p.change(func(n *network) { n.rate = 1e6 })
+		send(t, server, "a new limit knows nothing of the old one")
+		server.CloseWrite()
+		for _, c := range []<-chan []arrival{up, down} {
+			got := <-c
+			if end := got[len(got)-1]; end.text != "EOF" || end.at < time.Second || end.at > time.Second+10*ms {
+				t.Errorf("it ends with %q at %v", end.text, end.at)
+			}
 		}
 	})
+}
+
+// TestProxyIsClosed has a connection that was accepted while the proxy was being closed.
+func TestProxyIsClosed(t *testing.T) {
+	p := newProxy()
+	p.stop()
+	p.drop()
+	client, c := newDuplex()
+	p.open(c)
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF || len(p.links) != 0 {
+		t.Errorf("%v, %d links", err, len(p.links))
+	}
 }
 
 func TestProxyDrops(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 // fakeServer notes what is done to it and when.
 type fakeServer struct {
 	begin  time.Time
-	starts time.Duration // that it takes
-	fails  string        // the call that fails
+	kills  time.Duration // that it takes
+	starts time.Duration
+	fails  string // the call that fails
 	calls  []string
 }
 
@@ -29,7 +30,10 @@ func (s *fakeServer) call(name string) error {
 	return nil
 }
 
-func (s *fakeServer) Kill() error   { return s.call("kill") }
+func (s *fakeServer) Kill() error {
+	time.Sleep(s.kills)
+	return s.call("kill")
+}
 func (s *fakeServer) Pause() error  { return s.call("pause") }
 func (s *fakeServer) Resume() error { return s.call("resume") }
 func (s *fakeServer) Start(ctx context.Context) error {
@@ -174,11 +178,25 @@ func TestRunFails(t *testing.T) {
 			if !slices.Equal(server.calls, want) {
 				t.Errorf("%s fails: %q, want %q", fails, server.calls, want)
 			}
+			if took := time.Since(server.begin); took > 17*time.Second {
+				t.Errorf("%s fails: it ends after %v", fails, took)
+			}
 			if n := proxy.now(); !n.fine() || len(done) == 0 || done[0].What != "delay 1ms for 1h0m0s" {
 				t.Errorf("%s fails: the network is %+v, done %v", fails, n, done)
 			}
 		})
 	}
+}
+
+// TestRunTellsByTime has a fault that begins before another and is there after it.
+func TestRunTellsByTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{begin: time.Now(), kills: 2 * time.Second}
+		done, err := Run(t.Context(), mustParse(t, "t=1s kill\nt=2s drop"), server.begin, server, newProxy(), func(string) {})
+		if err != nil || !slices.Equal(done, []result.Fault{{At: 1, What: "kill"}, {At: 2, What: "drop"}}) {
+			t.Errorf("%v, %v", done, err)
+		}
+	})
 }
 
 // TestRunGivesUp has a server that never serves again.

@@ -30,17 +30,18 @@ type way struct {
 	dst, src conn
 	pace     *pace
 
-	held  []piece // read, not written, in order
-	bytes int     // of them
-	ended bool    // src has nothing more
-	buf   []byte  // to read into; nil until there is a fault
+	held  []piece       // read, not written, in order
+	slot  time.Time     // when the first of them may go at a limited rate; zero until it is due
+	in    chan struct{} // what stands for the network (network.changed) in which slot was given
+	bytes int           // of held
+	ended bool          // src has nothing more
+	buf   []byte        // to read into; nil until there is a fault
 }
 
 // piece is what one read gave.
 type piece struct {
-	b    []byte
-	due  time.Time // not to be written before, where bytes are late
-	slot time.Time // nor before this, where their rate is limited; zero until they are due
+	b   []byte
+	due time.Time // not to be written before
 }
 
 // copy copies until src ends or something fails. It reads until the first piece that it
@@ -78,6 +79,9 @@ func (w *way) look() (n network, goes time.Time) {
 	p := w.link.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if w.in != p.net.changed {
+		w.in, w.slot = p.net.changed, time.Time{}
+	}
 	if len(w.held) > 0 {
 		goes = w.goesLocked(p.net.rate)
 	}
@@ -87,11 +91,11 @@ func (w *way) look() (n network, goes time.Time) {
 
 func (w *way) goesLocked(rate int64) time.Time {
 	first := &w.held[0]
-	if now := time.Now(); rate > 0 && first.slot.IsZero() && !first.due.After(now) {
-		first.slot = w.pace.take(now, len(first.b), rate)
+	if now := time.Now(); rate > 0 && w.slot.IsZero() && !first.due.After(now) {
+		w.slot = w.pace.take(now, len(first.b), rate)
 	}
-	if rate > 0 && !first.slot.IsZero() {
-		return first.slot
+	if !w.slot.IsZero() {
+		return w.slot
 	}
 	return first.due
 }
@@ -110,7 +114,7 @@ func (w *way) wait(n network, t <-chan time.Time) error {
 
 func (w *way) write() error {
 	first := w.held[0]
-	w.held = w.held[1:]
+	w.held, w.slot = w.held[1:], time.Time{}
 	w.bytes -= len(first.b)
 	_, err := w.dst.Write(first.b)
 	return err
