@@ -113,6 +113,15 @@ func (s *Spec) Total(of time.Duration) int64 {
 	return max(0, int64(math.Ceil(planned-1e-12-1e-15*planned)))
 }
 
+// Mean returns the planned sends a second of a run that lasts "of", averaged over it. Times
+// its length that is what [Spec.Total] is, or for a Poisson schedule bounds.
+func (s *Spec) Mean(of time.Duration) float64 {
+	if of <= 0 {
+		return 0
+	}
+	return s.planned(of) / of.Seconds()
+}
+
 // planned returns the integral of the rate over a run.
 func (s *Spec) planned(of time.Duration) float64 {
 	if s.form == sine {

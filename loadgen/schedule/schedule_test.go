@@ -141,6 +141,20 @@ func TestRate(t *testing.T) {
 	}
 }
 
+func TestMean(t *testing.T) {
+	for text, want := range map[string]float64{ // of a run of 8 s
+		"7": 7, "poisson:7": 7, "ramp:0..8": 4, "step:1,2": 1.5, "step:1x1s,2x1s": 3. / 8, "sine:5+-2/4s": 5,
+		"sine:5+-2/16s": 5 + 2*16/(2*math.Pi)*2/8, "trace:3*1,1\n2,2": 9. / 8,
+	} {
+		if got := must(t, text).Mean(8 * time.Second); math.Abs(got-want) > 1e-12 {
+			t.Errorf("%q: %v a second, want %v", text, got, want)
+		}
+	}
+	if got := must(t, "7").Mean(0); got != 0 {
+		t.Errorf("of no time: %v", got)
+	}
+}
+
 func TestScale(t *testing.T) {
 	for text, want := range map[string]string{
 		"5": "constant:10", "poisson:5": "poisson:10", "ramp:1..5": "ramp:2..10", "step:1,0": "step:2,0", "step:1x1m": "step:2x1m0s",
