@@ -10,6 +10,7 @@ import (
 
 	"github.com/shirou/gopsutil/v4/cpu"
 
+	"ecoin/internal/wire"
 	"ecoin/loadgen/fault"
 	"ecoin/loadgen/result"
 )
@@ -81,6 +82,12 @@ func (s *Stage) Run(ctx context.Context, l Load) (*result.Run, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	var stats wire.Stats // before the audit, which refunds
+	if s.bank != nil {
+		if stats, err = s.admin.Stats(ctx); err != nil {
+			return nil, err
+		}
+	}
 	s.o.Tell("settling and auditing", 0, 0)
 	runs := make([]*result.Run, len(team))
 	if err := each(team, func(i int, m member) (err error) { runs[i], err = m.finish(ctx); return err }); err != nil {
@@ -94,7 +101,7 @@ func (s *Stage) Run(ctx context.Context, l Load) (*result.Run, error) {
 	if s.bank != nil {
 		run.Setup.Target = "self-contained"
 	}
-	s.describe(ctx, run, usage)
+	s.describe(run, usage, stats)
 	for i := range faults {
 		faults[i].RecoveryS = fault.Recovery(run.Seconds, faults[i].At)
 	}
@@ -247,20 +254,17 @@ func (s *Stage) watch(start time.Time) func() *usage {
 }
 
 // describe fills in what the bank used.
-func (s *Stage) describe(ctx context.Context, run *result.Run, u *usage) {
+func (s *Stage) describe(run *result.Run, u *usage, stats wire.Stats) {
 	if u == nil {
 		return
 	}
 	total := run.Total()
-	run.Server = &result.Server{CPU: u.cpu, MemoryBytes: u.memory,
+	run.Server = &result.Server{CPU: u.cpu, MemoryBytes: u.memory, DiskBytes: stats.DiskBytes, Live: stats.Live,
 		CPUUs:      u.cpu * 1e6 / float64(max(total.Coins, 1)),
 		CPURequest: u.cpu * 1e6 / float64(max(total.OK, 1)),
 	}
 	for i := range min(len(u.seconds), len(run.Seconds)) {
 		run.Seconds[i].CPU = u.seconds[i]
-	}
-	if st, err := s.admin.Stats(ctx); err == nil {
-		run.Server.DiskBytes, run.Server.Live = st.DiskBytes, st.Live
 	}
 }
 

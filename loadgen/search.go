@@ -72,13 +72,9 @@ func (s *Stage) Search(ctx context.Context, o SearchOptions) (*Search, error) {
 			return nil, err
 		}
 		l.Job.Duration = o.Step
-		l.Job.Schedule = shape.Scale(rate / mean(shape, o.Step)).String()
+		l.Job.Schedule = shape.Scale(rate / shape.Mean(o.Step)).String()
 		return s.Run(ctx, l)
 	})
-}
-
-func mean(shape *schedule.Spec, of time.Duration) float64 {
-	return float64(shape.Total(of)) / of.Seconds()
 }
 
 // search is Search with a function that runs a rate.
@@ -121,7 +117,7 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 		}
 		return good > bad, nil
 	}
-	rate := mean(shape, o.Step)
+	rate := shape.Mean(o.Step)
 	low, high := 0.0, 0.0
 	for range maxDoublings {
 		holds, err := try(rate, false)

@@ -80,15 +80,18 @@ func (s *selfCheck) report(g *result.Generator) {
 
 // The limits beyond which the figures of a run describe the generator.
 const (
-	mostLag   = time.Millisecond // of one send in a hundred
-	mostPause = 100 * time.Millisecond
+	mostLag   = time.Millisecond       // of one send in a hundred,
+	mostShare = 0.1                    // and of the response time of one in a hundred
+	mostPause = 100 * time.Millisecond // of garbage collection
 )
 
 // invalid says why a run's figures would be the generator's.
 func invalid(run *result.Run) (why []string) {
 	g := &run.Generator
-	if lag := g.Lag.Quantile(.99); run.Setup.Model == "open" && lag > mostLag {
-		why = append(why, fmt.Sprintf("the generator sent one in a hundred more than %v late (at most %v): it has too little processor time, or the rate is too high for it", lag.Round(10*time.Microsecond), mostLag))
+	total := run.Total()
+	lag, response := g.Lag.Quantile(.99), total.Response.Quantile(.99)
+	if run.Setup.Model == "open" && lag > mostLag && lag.Seconds() > mostShare*response.Seconds() {
+		why = append(why, fmt.Sprintf("the generator sent one in a hundred more than %v late, of a p99 of %v: it has too little processor time, or the rate is too high for it", lag.Round(10*time.Microsecond), response.Round(10*time.Microsecond)))
 	}
 	if p := time.Duration(g.GCPauseMax * 1e6); p > mostPause {
 		why = append(why, fmt.Sprintf("garbage collection stopped the generator for %v", p))
@@ -98,7 +101,6 @@ func invalid(run *result.Run) (why []string) {
 			why = append(why, "the prepared coins were used up before the end")
 		}
 	}
-	total := run.Total()
 	if total.Sent == 0 {
 		why = append(why, "nothing was sent")
 	}

@@ -221,7 +221,7 @@ func (w *Worker) Finish(ctx context.Context) *result.Run {
 		run.Setup.Model = "closed"
 	} else {
 		run.Setup.Schedule = p.schedule.String()
-		run.Setup.Rate = float64(p.schedule.Total(p.Duration)) / p.Duration.Seconds() / float64(p.Workers)
+		run.Setup.Rate = p.schedule.Mean(p.Duration) / float64(p.Workers)
 	}
 	g := &run.Generator
 	w.self.report(g)
