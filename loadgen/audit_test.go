@@ -49,7 +49,10 @@ func TestALyingBankFailsTheAudit(t *testing.T) {
 	}{
 		"pays twice":                  {fakeLie{doubleSpend: true}, "should be answered already redeemed was answered", nil},
 		"loses coins it issued":       {fakeLie{forgets: true}, "refund was answered", []Weight{{Withdraw, 1}}},
-		"does not pay":                {fakeLie{unpaid: true}, "the analysts were paid", []Weight{{Redeem, 1}}},
+		"does not pay":                {fakeLie{unpaid: true}, "the analysts were paid", nil},
+		"issues a coin twice":         {fakeLie{repeats: true}, "issued that had been issued before", []Weight{{Withdraw, 1}}},
+		"credits a refund twice":      {fakeLie{refundsTwice: true}, "the collectors were refunded", []Weight{{Refund, 1}}},
+		"debits a withdrawal twice":   {fakeLie{chargesTwice: true}, "the collectors were charged", []Weight{{Withdraw, 1}}},
 		"opens what does not open":    {fakeLie{opensAll: true}, "should be answered header does not open was answered", nil},
 		"forgets what it answered":    {fakeLie{forgetsRetry: true}, "should be answered redeemed before by the caller was answered", nil},
 		"refunds redeemed coins":      {fakeLie{refundsAll: true}, "a redeemed coin: its refund was answered", nil},
@@ -108,9 +111,9 @@ func TestOtherCoinsForTheSameKey(t *testing.T) {
 	}
 	j := job(Weight{Withdraw, 1})
 	j.Conns = 1
-	// From outside the lie cannot be seen: both sets are live coins. The bank's own books
-	// show it, which a bank with an admin socket is asked for.
-	if a := runJob(t, b, j).Audit; !a.OK || a.Issued+4 != int64(len(b.coins)) {
+	// Both sets are live coins; that the account was charged for both shows it.
+	a := runJob(t, b, j).Audit
+	if a.OK || !strings.Contains(strings.Join(a.Problems, "\n"), "the collectors were charged for") || a.Issued+4 != int64(len(b.coins)) {
 		t.Errorf("%+v, %d coins at the bank", a, len(b.coins))
 	}
 }

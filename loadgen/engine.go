@@ -26,8 +26,8 @@ type outcome struct {
 	verdict verdict
 	reason  string // of a failure, without what differs between requests
 	nothing bool   // the server certainly did nothing: it said so, or was not asked
+	denied  bool   // and will not: it refused what was asked, and not the moment
 	coins   int    // moved
-	connect time.Duration
 }
 
 // engine sends the requests of a plan.
@@ -76,9 +76,9 @@ func (e *engine) open(ctx context.Context, worker int, start time.Time, slots <-
 		if ctx.Err() != nil {
 			continue
 		}
-		// A send is late by the generator's fault only as far as it is later than the
-		// moment at which a worker was there for it.
-		lag := sent - max(s.at, free)
+		// A send is late by the generator's fault as far as it was handed out late, or left
+		// later than the moment at which a worker was there for it.
+		lag := max(s.late, sent-max(s.at, free))
 		free, _ = e.one(ctx, worker, s, start, sent, lag)
 	}
 }
@@ -122,7 +122,7 @@ func (e *engine) one(ctx context.Context, worker int, s slot, start time.Time, s
 			e.rec.plan(s.kind) // nothing plans in a closed model: what is sent was planned
 		}
 		e.rec.add(worker, &sample{
-			kind: s.kind, verdict: o.verdict, reason: o.reason, coins: o.coins, connect: o.connect,
+			kind: s.kind, verdict: o.verdict, reason: o.reason, coins: o.coins,
 			response: ended - s.at, service: ended - sent, lag: lag,
 		})
 	}
@@ -131,7 +131,7 @@ func (e *engine) one(ctx context.Context, worker int, s slot, start time.Time, s
 
 func (e *engine) skip(worker int, s slot, reason string) {
 	if s.at >= 0 {
-		e.rec.add(worker, &sample{kind: s.kind, verdict: skipped, reason: reason})
+		e.rec.add(worker, &sample{kind: s.kind, verdict: skipped, reason: reason, lag: s.late})
 	}
 }
 
@@ -173,6 +173,10 @@ func explain(err error) string {
 		return "this machine has no more local ports"
 	case strings.HasPrefix(err.Error(), "remote error: tls:"), strings.HasPrefix(err.Error(), "tls:"):
 		return "the handshake failed: " + err.Error()
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) { // without the addresses around it
+		return "no answer: " + errno.Error()
 	}
 	return "no answer: " + err.Error()
 }

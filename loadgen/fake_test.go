@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,11 @@ type fakeBank struct {
 	coins     map[core.Coin]*fakeCoin
 	withdrawn map[string][]core.Coin // by account and idempotency key
 	paid      map[string]int64
+	charged   map[string]int64
+	refunds   map[string]int64
 	issued    int
+	calls     int // of withdraw
+	last      core.Coin
 
 	lie fakeLie
 	// lose is asked before and after each call whether its request or answer is lost.
@@ -66,6 +71,9 @@ type fakeLie struct {
 	refundsAll   bool // refunds redeemed coins
 	anotherCoin  bool // gives a redeemer another coin than the header's
 	again        bool // gives other coins for the same idempotency key
+	repeats      bool // issues every 50th coin a second time
+	refundsTwice bool // credits every 50th refund twice
+	chargesTwice bool // debits every 50th withdrawal twice
 }
 
 func newFakeBank(t *testing.T) *fakeBank {
@@ -86,7 +94,7 @@ func newFakeBank(t *testing.T) *fakeBank {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &fakeBank{key: key, ring: ring, seed: fleet.NewSeed(), coins: map[core.Coin]*fakeCoin{}, withdrawn: map[string][]core.Coin{}, paid: map[string]int64{}}
+	b := &fakeBank{key: key, ring: ring, seed: fleet.NewSeed(), coins: map[core.Coin]*fakeCoin{}, withdrawn: map[string][]core.Coin{}, paid: map[string]int64{}, charged: map[string]int64{}, refunds: map[string]int64{}}
 	b.Server = httptest.NewUnstartedServer(b)
 	b.TLS = identity.ServerConfig(id, nil)
 	b.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -113,7 +121,11 @@ func (b *fakeBank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out, _ = json.Marshal(wire.Keys{Keys: []wire.Key{{Suite: "x25519", KeyID: hex.EncodeToString(id[:]), PublicKey: base64.StdEncoding.EncodeToString(pub.Bytes())}}})
 	case wire.PathAccount:
 		id := accountID(who)
-		out, _ = json.Marshal(wire.Account{ID: hex.EncodeToString(id[:]), Name: who, Role: roleAnalyst, Redeemed: b.paid[who]})
+		a := wire.Account{ID: hex.EncodeToString(id[:]), Name: who, Role: roleAnalyst, Redeemed: b.paid[who], Issued: b.charged[who], Refunded: b.refunds[who]}
+		if strings.HasPrefix(who, b.seed.Prefix(roleCollector)) {
+			a.Role = roleCollector
+		}
+		out, _ = json.Marshal(a)
 	case wire.PathWithdraw:
 		out = b.withdraw(who, r)
 	case wire.PathRedeem:
@@ -140,9 +152,17 @@ func (b *fakeBank) withdraw(who string, r *http.Request) (out []byte) {
 	coins, again := b.withdrawn[key]
 	if !again || b.lie.again {
 		coins = nil
+		b.charged[who] += int64(n)
+		if b.calls++; b.lie.chargesTwice && b.calls%50 == 0 {
+			b.charged[who] += int64(n)
+		}
 		for range n {
 			var c core.Coin
 			_, _ = rand.Read(c[:])
+			if b.lie.repeats && b.issued%50 == 49 {
+				c = b.last
+			}
+			b.last = c
 			coins = append(coins, c)
 			if b.issued++; !b.lie.forgets || b.issued%50 != 0 {
 				b.coins[c] = &fakeCoin{owner: who}
@@ -200,6 +220,12 @@ func (b *fakeBank) refund(who string, body []byte) (out []byte) {
 		case c.by != "" && !b.lie.refundsAll:
 			out = wire.AppendRefundRecord(out, core.StatusRedeemed, time.Now(), accountID(c.by))
 		default:
+			if !c.refunded {
+				b.refunds[who]++
+				if b.calls++; b.lie.refundsTwice && b.calls%50 == 0 {
+					b.refunds[who]++
+				}
+			}
 			c.refunded = true
 			out = wire.AppendRefundRecord(out, core.StatusOK, time.Time{}, [16]byte{})
 		}
@@ -229,7 +255,7 @@ func (b *fakeBank) stage(t *testing.T) *Stage {
 // job is a short load.
 func job(mix ...Weight) Job {
 	return Job{Mix: mix, Schedule: "constant:300", Duration: time.Second, Patience: 5 * time.Second, Timeout: 5 * time.Second,
-		Conns: 8, Batch: 4, DoubleSpend: 0.02, Retry: 0.02, Bad: 0.02, Resume: 1, Idle: 10, Audit: -1, MostCoins: 100_000}
+		Conns: 8, Batch: 4, DoubleSpend: 0.02, Retry: 0.02, Bad: 0.02, Resume: 1, Idle: 10, Audit: -1, Evidence: time.Hour, MostCoins: 100_000}
 }
 
 func runJob(t *testing.T, b *fakeBank, j Job) *result.Run {

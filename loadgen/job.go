@@ -39,19 +39,20 @@ type Job struct {
 	Retry       float64 `json:"retry"`
 	Bad         float64 `json:"bad"` // these three: shares of the headers, 0 to 1
 
-	Seed      string    `json:"seed"`
-	Analysts  []Account `json:"analysts"`
-	First     uint32    `json:"first"`  // of its collectors
-	Fleet     int       `json:"fleet"`  // how many collectors
-	Random    bool      `json:"random"` // collectors come at random, and not in turn
-	Wake      int       `json:"wake"`   // requests of a connection, 0 for any number
-	Resume    float64   `json:"resume"` // share of connects that resume a session
-	Idle      int       `json:"idle"`   // connections kept open between requests
-	Storm     []float64 `json:"storm"`  // seconds at which all idle connections are dropped and made again at once
-	Worker    int       `json:"worker"`
-	Workers   int       `json:"workers"`
-	Audit     int       `json:"audit"`      // coins to ask the bank about at the end; negative: all
-	MostCoins int       `json:"most_coins"` // to prepare
+	Seed      string        `json:"seed"`
+	Analysts  []Account     `json:"analysts"`
+	First     uint32        `json:"first"`  // of its collectors
+	Fleet     int           `json:"fleet"`  // how many collectors
+	Random    bool          `json:"random"` // collectors come at random, and not in turn
+	Wake      int           `json:"wake"`   // requests of a connection, 0 for any number
+	Resume    float64       `json:"resume"` // share of connects that resume a session
+	Idle      int           `json:"idle"`   // connections kept open between requests
+	Storm     []float64     `json:"storm"`  // seconds at which all idle connections are dropped and made again at once
+	Worker    int           `json:"worker"`
+	Workers   int           `json:"workers"`
+	Audit     int           `json:"audit"`       // coins to ask the bank about at the end; negative: all
+	Evidence  time.Duration `json:"evidence_ns"` // how long the bank surely keeps spent records
+	MostCoins int           `json:"most_coins"`  // to prepare
 }
 
 // Weight is how often a kind of request comes, compared with the others.
@@ -143,8 +144,8 @@ func (j *Job) check() (*plan, error) {
 		return nil, errors.New("loadgen: no kind of request")
 	case j.Duration < time.Second || j.Warmup < 0:
 		return nil, errors.New("loadgen: a load lasts at least a second, and a warm-up does not end before it begins")
-	case j.Patience <= 0 || j.Timeout <= 0:
-		return nil, errors.New("loadgen: patience and timeout must be positive")
+	case j.Patience <= 0 || j.Timeout <= 0 || j.Evidence <= 0:
+		return nil, errors.New("loadgen: patience, timeout and the time of evidence must be positive")
 	case j.Conns < 1 || j.Conns > 100_000:
 		return nil, fmt.Errorf("loadgen: %d connections: want 1 to 100,000", j.Conns)
 	case j.Batch < 1 || j.Batch > wire.MaxBatch:

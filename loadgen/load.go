@@ -29,7 +29,7 @@ type Load struct {
 // Run makes a load on a stage and returns what it showed. A finding of the audit is in
 // the result; an error means that there is none.
 func (s *Stage) Run(ctx context.Context, l Load) (*result.Run, error) {
-	proxy, err := s.proxy(l.Faults)
+	proxy, err := s.proxy(&l)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *Stage) Run(ctx context.Context, l Load) (*result.Run, error) {
 			m.close()
 		}
 	}()
-	paid, err := s.redeemed(ctx)
+	before, err := s.totals(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Stage) Run(ctx context.Context, l Load) (*result.Run, error) {
 		return nil, err
 	}
 	run.Command, run.Machine = l.Command, machine()
-	if s.bank != nil {
+	if run.Setup.Target = "https://" + s.base.Bank; s.bank != nil {
 		run.Setup.Target = "self-contained"
 	}
 	s.describe(run, usage, stats)
@@ -107,16 +107,30 @@ func (s *Stage) Run(ctx context.Context, l Load) (*result.Run, error) {
 	}
 	run.Faults = faults
 	run.Invalid = invalid(run)
-	return run, s.auditBank(ctx, run, paid)
+	return run, s.auditBank(ctx, run, before)
 }
 
 // proxy returns the proxy that a fault schedule needs, nil for none.
-func (s *Stage) proxy(faults []fault.Fault) (*fault.Proxy, error) {
-	if fault.NeedsServer(faults) && s.bank == nil {
+func (s *Stage) proxy(l *Load) (*fault.Proxy, error) {
+	if fault.NeedsServer(l.Faults) && s.bank == nil {
 		return nil, errors.New("loadgen: only a bank that the load started (--self-contained) can be killed or paused")
 	}
-	if !fault.NeedsProxy(faults) {
+	for _, f := range l.Faults {
+		if f.At >= l.Job.Duration {
+			return nil, fmt.Errorf("loadgen: the fault at %v is after the end of a load of %v", f.At, l.Job.Duration)
+		}
+	}
+	if !fault.NeedsProxy(l.Faults) {
 		return nil, nil
+	}
+	// The proxy is on this machine, between the load and the bank.
+	if len(l.Commands) > 0 {
+		return nil, errors.New("loadgen: faults of the network reach local workers only: leave out --worker")
+	}
+	for _, w := range l.Job.Mix {
+		if w.Kind == Operation {
+			return nil, errors.New("loadgen: faults of the network are between the load and the bank, where operations do not pass")
+		}
 	}
 	return fault.NewProxy(s.base.Bank)
 }
@@ -268,18 +282,15 @@ func (s *Stage) describe(run *result.Run, u *usage, stats wire.Stats) {
 	}
 }
 
-// auditBank asks the bank for its own audit, and holds what it paid the analysts against
-// what the load knows.
-func (s *Stage) auditBank(ctx context.Context, run *result.Run, paidBefore int64) error {
+// auditBank holds what the accounts gained against what the load knows, and asks the bank
+// for its own audit.
+func (s *Stage) auditBank(ctx context.Context, run *result.Run, before totals) error {
 	a := run.Audit
-	paid, err := s.redeemed(ctx)
+	after, err := s.totals(ctx)
 	if err != nil {
 		return err
 	}
-	// Coins of operations are paid to the analysts of the market.
-	if redeems := a.Redeemed; run.Setup.Workload == Redeem.String() && paid-paidBefore != redeems {
-		a.Problems = append(a.Problems, fmt.Sprintf("the analysts were paid %d coins for %d redeemed", paid-paidBefore, redeems))
-	}
+	compareAccounts(before, after, a)
 	if s.admin != nil {
 		own, err := s.admin.Audit(ctx)
 		switch {

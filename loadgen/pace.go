@@ -13,7 +13,8 @@ import (
 type slot struct {
 	at   time.Duration // after the start; negative in the warm-up
 	kind Kind
-	k    int64 // number of the send among those of this worker
+	k    int64         // number of the send among those of this worker
+	late time.Duration // by which it was handed out
 }
 
 // backlog is how many planned sends may wait for a connection; beyond it they are skipped.
@@ -54,6 +55,7 @@ func (p *pacer) run(ctx context.Context) {
 			if s.at >= 0 {
 				p.due(s.kind)
 			}
+			s.late = time.Since(p.start) - s.at
 			select {
 			case p.slots <- s:
 			default:

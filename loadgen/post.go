@@ -13,15 +13,11 @@ import (
 // good one has a reply, which is in reply's memory if that has room for it.
 func post(ctx context.Context, p *fleet.Pool, who uint32, path, header string, body []byte, deadline time.Time, reply []byte) ([]byte, outcome) {
 	var o outcome
-	began := time.Now()
-	c, fresh, err := p.Get(ctx, who, deadline)
+	c, err := p.Get(ctx, who, deadline)
 	if err != nil {
 		return reply[:0], outcome{verdict: failed, reason: explain(err), nothing: true}
 	}
 	defer p.Put(c)
-	if fresh {
-		o.connect = time.Since(began)
-	}
 	r, err := c.Post(path, header, body, deadline)
 	switch {
 	case err != nil:
@@ -29,7 +25,10 @@ func post(ctx context.Context, p *fleet.Pool, who uint32, path, header string, b
 	case r.Status == http.StatusServiceUnavailable || r.Status == http.StatusTooManyRequests:
 		o.verdict, o.reason, o.nothing = refused, fmt.Sprintf("status %d: come back later", r.Status), true
 	case r.Status != http.StatusOK:
+		// A bank that answers 4xx or 507 did nothing (docs/PROTOCOL.md, "Errors").
 		o.verdict, o.reason = failed, fmt.Sprintf("status %d", r.Status)
+		o.denied = r.Status >= 400 && r.Status < 500
+		o.nothing = o.denied || r.Status == http.StatusInsufficientStorage
 	default:
 		return append(reply[:0], r.Body...), o
 	}

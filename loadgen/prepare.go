@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -35,8 +36,8 @@ func (p *plan) need(k Kind) (int, error) {
 	sends = (sends + int64(p.Workers) - 1) / int64(p.Workers)
 	n := (p.share(k, sends) + 1) * batch
 	if n > int64(p.MostCoins) {
-		return 0, fmt.Errorf("loadgen: this load takes %d coins for %v, and %d is the most to prepare: send for a shorter time, or allow more (a coin takes %d bytes of memory)",
-			n, k, p.MostCoins, len(core.Coin{})+p.suite.RecordLen()+2)
+		return 0, fmt.Errorf("%w: %d for %v, and %d is the most: send for a shorter time, or allow more (a coin takes %d bytes of memory)",
+			ErrTooManyCoins, n, k, p.MostCoins, len(core.Coin{})+p.suite.RecordLen()+2)
 	}
 	return int(n), nil
 }
@@ -52,6 +53,9 @@ func (p *plan) needs() (sum int, err error) {
 	}
 	return sum, nil
 }
+
+// ErrTooManyCoins is returned for a load that takes more coins than may be prepared.
+var ErrTooManyCoins = errors.New("loadgen: this load takes too many coins")
 
 // progress is told how many of all coins are prepared.
 type progress func(done, all int)

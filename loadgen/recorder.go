@@ -59,7 +59,6 @@ type sample struct {
 	response time.Duration
 	service  time.Duration
 	lag      time.Duration
-	connect  time.Duration // 0 when no connection was made
 }
 
 // plan counts a request at the moment for which it is planned.
@@ -77,6 +76,8 @@ func (r *recorder) add(worker int, s *sample) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := &t.kinds[s.kind]
+	t.lag.Record(s.lag)
+	t.second.LagMaxUs = max(t.second.LagMaxUs, s.lag.Microseconds())
 	if s.verdict == skipped {
 		k.Skipped++
 		t.second.Failed++
@@ -84,11 +85,6 @@ func (r *recorder) add(worker int, s *sample) {
 		return
 	}
 	k.Sent++
-	t.lag.Record(s.lag)
-	t.second.LagMaxUs = max(t.second.LagMaxUs, s.lag.Microseconds())
-	if s.connect > 0 {
-		t.connect.Record(s.connect)
-	}
 	switch s.verdict {
 	case good:
 		k.OK++
@@ -108,6 +104,18 @@ func (r *recorder) add(worker int, s *sample) {
 	if s.reason != "" {
 		t.errors[result.Error{Kind: s.kind.String(), Reason: s.reason}]++
 	}
+}
+
+// connect counts a connect of any client.
+func (r *recorder) connect(took time.Duration, err error) {
+	t := &r.stripe[0]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.errors[result.Error{Kind: "connect", Reason: explain(err)}]++
+		return
+	}
+	t.interval.connect.Record(took)
 }
 
 // roll closes a second and returns it.
@@ -148,7 +156,7 @@ func (r *recorder) finish(run *result.Run) {
 			errors[e] += n
 		}
 		run.Generator.Lag.Merge(&t.lag)
-		run.Generator.Connect.Merge(&t.connect)
+		run.Generator.Connect.Merge(&t.interval.connect)
 	}
 	for k := range all {
 		if all[k].Planned > 0 {

@@ -132,6 +132,7 @@ type there struct {
 	pipe  io.Closer
 	lines *bufio.Scanner
 	job   *Job
+	err   error // of run
 }
 
 // hire starts a worker by a shell command.
@@ -188,15 +189,15 @@ func (t *there) prepare(ctx context.Context, tell progress) error {
 	}
 }
 
-// run leaves an error to finish, which meets it again.
+// run leaves its error to finish.
 func (t *there) run(ctx context.Context, start time.Time, visit func(result.Second)) {
 	defer context.AfterFunc(ctx, t.kill)()
-	if err := t.in.Encode(order{Start: time.Until(start)}); err != nil {
+	if t.err = t.in.Encode(order{Start: time.Until(start)}); t.err != nil {
 		return
 	}
 	for {
 		n, err := t.hear()
-		if err != nil || n.Ended {
+		if t.err = err; err != nil || n.Ended {
 			return
 		}
 		if n.Second != nil && visit != nil {
@@ -206,6 +207,9 @@ func (t *there) run(ctx context.Context, start time.Time, visit func(result.Seco
 }
 
 func (t *there) finish(ctx context.Context) (*result.Run, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
 	defer context.AfterFunc(ctx, t.kill)()
 	if err := t.in.Encode(order{Finish: true}); err != nil {
 		return nil, fmt.Errorf("loadgen: worker %s is gone: %w", t.name, err)

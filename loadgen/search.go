@@ -50,9 +50,11 @@ type Search struct {
 	// lowest that does not. 0 when there is none.
 	Highest float64 `json:"highest_per_s"`
 	Failing float64 `json:"lowest_failing_per_s"`
-	// Generator is true when the generator and not the server ended the search: the
-	// server can do more than Highest.
+	// Generator is true when the generator and not the server failed at the lowest failing
+	// rate: the server may be able to do more than Highest.
 	Generator bool `json:"generator_was_the_limit"`
+	// Ended says why the search ended before it found what fails; empty when it did not.
+	Ended string `json:"ended,omitempty"`
 }
 
 // maxDoublings bounds the first half of a search.
@@ -84,15 +86,15 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 		return nil, err
 	}
 	out := &Search{Format: result.Format, Command: o.Load.Command, Objective: o.What}
-	try := func(rate float64, beyond bool) (holds bool, err error) {
+	try := func(rate float64, beyond bool) (holds, generator bool, err error) {
 		good, bad := 0, 0
 		for good <= o.Repeats/2 && bad <= o.Repeats/2 {
 			r, err := run(rate)
 			if err != nil {
-				return false, err
+				return false, false, err
 			}
 			if r.Audit != nil && !r.Audit.OK {
-				return false, fmt.Errorf("loadgen: at %.0f requests a second the audit found: %v", rate, r.Audit.Problems)
+				return false, false, fmt.Errorf("loadgen: at %.0f requests a second the audit found: %v", rate, r.Audit.Problems)
 			}
 			step := newStep(r, rate, o.Holds(r), beyond)
 			out.Machine, out.Setup = r.Machine, r.Setup
@@ -108,19 +110,18 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 			if beyond {
 				break
 			}
-			if !step.Holds && len(step.Invalid) > 0 {
-				out.Generator = true
-			}
+			generator = generator || !step.Holds && len(step.Invalid) > 0
 		}
-		if good > bad {
-			out.Generator = false
-		}
-		return good > bad, nil
+		return good > bad, generator, nil
 	}
 	rate := shape.Mean(o.Step)
 	low, high := 0.0, 0.0
 	for range maxDoublings {
-		holds, err := try(rate, false)
+		holds, generator, err := try(rate, false)
+		if errors.Is(err, ErrTooManyCoins) && low > 0 {
+			out.Ended = err.Error()
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +129,7 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 			low = rate
 			rate *= 2
 		} else {
-			high = rate
+			high, out.Generator = rate, generator
 			rate /= 2
 		}
 		if low > 0 && high > 0 || rate*o.Step.Seconds() < 10 {
@@ -137,26 +138,28 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 	}
 	for low > 0 && high > 0 && high-low > o.Precision*low {
 		mid := (low + high) / 2
-		holds, err := try(mid, false)
+		holds, generator, err := try(mid, false)
 		if err != nil {
 			return nil, err
 		}
 		if holds {
 			low = mid
 		} else {
-			high = mid
+			high, out.Generator = mid, generator
 		}
 	}
 	out.Highest, out.Failing = low, high
-	limit := out.Generator
 	if low > 0 {
 		for _, f := range o.Beyond {
-			if _, err := try(low*f, true); err != nil {
+			_, _, err := try(low*f, true)
+			if errors.Is(err, ErrTooManyCoins) {
+				break
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
 	}
-	out.Generator = limit
 	return out, nil
 }
 

@@ -20,6 +20,8 @@ type selfCheck struct {
 	proc   *process.Process
 	start  time.Time
 	cpu    float64
+	delay  float64
+	ready  *metrics.Float64Histogram
 	gcs    int64
 	pauses time.Duration
 	done   result.Generator
@@ -31,6 +33,7 @@ func (s *selfCheck) begin(ctx context.Context, start time.Time) {
 	s.start = start
 	s.proc, _ = process.NewProcess(int32(os.Getpid())) // nil: then there are no figures of the process
 	s.cpu = s.processCPU()
+	s.delay, s.ready = runDelay(), runnable()
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
 	s.gcs, s.pauses = gc.NumGC, gc.PauseTotal
@@ -51,6 +54,8 @@ func (s *selfCheck) end() {
 	g := &s.done
 	took := time.Since(s.start).Seconds()
 	g.CPU = s.processCPU() - s.cpu
+	g.RunDelay = max(runDelay()-s.delay, 0)
+	g.RunnableP99 = 1e3 * quantileSince(s.ready, runnable(), .99)
 	g.Cores = g.CPU / math.Max(took, 1e-3)
 	g.CoresHave = runtime.NumCPU()
 	var gc debug.GCStats
@@ -92,6 +97,11 @@ func invalid(run *result.Run) (why []string) {
 	lag, response := g.Lag.Quantile(.99), total.Response.Quantile(.99)
 	if run.Setup.Model == "open" && lag > mostLag && lag.Seconds() > mostShare*response.Seconds() {
 		why = append(why, fmt.Sprintf("the generator sent one in a hundred more than %v late, of a p99 of %v: it has too little processor time, or the rate is too high for it", lag.Round(10*time.Microsecond), response.Round(10*time.Microsecond)))
+	}
+	// Answers that wait for a thread or a processor look late, too.
+	waits := max(g.RunnableP99, 1e3*g.RunDelay/float64(max(total.Sent, 1)))
+	if wait := time.Duration(waits * 1e6); wait > mostLag && wait.Seconds() > mostShare*response.Seconds() {
+		why = append(why, fmt.Sprintf("the generator waited up to %v for a processor, of a p99 of %v: other processes need it, or the rate is too high for it", wait.Round(10*time.Microsecond), response.Round(10*time.Microsecond)))
 	}
 	if p := time.Duration(g.GCPauseMax * 1e6); p > mostPause {
 		why = append(why, fmt.Sprintf("garbage collection stopped the generator for %v", p))

@@ -47,7 +47,7 @@ func SelfTest(ctx context.Context, o SelfTestOptions) (run *result.Run, err erro
 	seed := fleet.NewSeed()
 	w, err := NewWorker(&Job{
 		Bank: fmt.Sprint(attrs["address"]), ServerName: "127.0.0.1", Roots: string(cert),
-		Mix: []Weight{{Null, 1}}, Schedule: o.Schedule, Duration: o.Duration, Warmup: time.Second, Patience: time.Second, Timeout: 10 * time.Second,
+		Mix: []Weight{{Null, 1}}, Schedule: o.Schedule, Duration: o.Duration, Warmup: time.Second, Patience: time.Second, Timeout: 10 * time.Second, Evidence: time.Hour,
 		Conns: o.Conns, Suite: "x25519", Batch: 1, Seed: seed.Reveal(), Analysts: []Account{{Index: 0}, {Index: 1}}, Fleet: 1, Workers: 1, Resume: 1,
 	})
 	if err != nil {

@@ -34,10 +34,11 @@ func (w *Worker) settle(ctx context.Context, a *result.Audit) {
 				continue
 			}
 			a.Unanswered += int64(p.n)
-			again(ctx, func() bool {
-				return w.withdraws.ask(ctx, p, time.Now().Add(w.plan.Timeout), &buf).verdict == good
-			})
-			if p.coins != nil {
+			// Denied now, it was not carried out before: else its coins would come again.
+			if again(ctx, func() bool {
+				o := w.withdraws.ask(ctx, p, time.Now().Add(w.plan.Timeout), &buf)
+				return o.verdict == good || o.denied
+			}) {
 				a.UnansweredSettled += int64(p.n)
 			}
 		}

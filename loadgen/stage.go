@@ -4,14 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"time"
 
 	"ecoin/client"
 	"ecoin/internal/wire"
@@ -51,8 +48,10 @@ type Stage struct {
 	admin *client.Admin // nil when there is no socket
 	base  Job           // what all jobs share
 	roots *x509.CertPool
-	pool  *fleet.Pool // of analysts, to look at their accounts
-	ids   []Account
+	// analysts and collectors are to look at their accounts.
+	analysts, collectors *fleet.Pool
+	market               []string // accounts of the analysts behind the director
+	ids                  []Account
 }
 
 // NewStage starts or finds the bank and opens the fleet's accounts.
@@ -89,7 +88,7 @@ func (s *Stage) open(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			s.base.Director, directorCert = m.Director, m.Certificate
+			s.base.Director, directorCert, s.market = m.Director, m.Certificate, m.Analysts
 		}
 	default:
 		if s.base.Bank, cert, err = target(s.o.URL, s.o.Certificate); err != nil {
@@ -121,9 +120,12 @@ func (s *Stage) open(ctx context.Context) error {
 			return err
 		}
 	}
-	s.pool = fleet.NewPool(fleet.PoolOptions{Address: s.base.Bank, Name: s.base.ServerName, Roots: s.roots, Seed: s.o.Seed, Role: roleAnalyst})
+	options := fleet.PoolOptions{Address: s.base.Bank, Name: s.base.ServerName, Roots: s.roots, Seed: s.o.Seed, Role: roleAnalyst}
+	s.analysts = fleet.NewPool(options)
+	options.Role = roleCollector
+	s.collectors = fleet.NewPool(options)
 	for i := range s.o.Analysts {
-		a, err := s.account(ctx, uint32(i))
+		a, err := s.account(ctx, s.analysts, roleAnalyst, uint32(i))
 		if err != nil {
 			return err
 		}
@@ -153,12 +155,12 @@ func target(base, file string) (address string, cert []byte, err error) {
 // Accounts calls visit with every account of a fleet, as a bank's operator adds it.
 func Accounts(seed fleet.Seed, collectors, analysts int, credit int64, visit func(wire.AddAccount) error) error {
 	for i := range analysts {
-		if err := visit(wire.AddAccount{Name: fleet.Name(roleAnalyst, uint32(i)), Role: roleAnalyst, Pin: pinOf(seed, roleAnalyst, i)}); err != nil {
+		if err := visit(wire.AddAccount{Name: seed.Name(roleAnalyst, uint32(i)), Role: roleAnalyst, Pin: pinOf(seed, roleAnalyst, i)}); err != nil {
 			return err
 		}
 	}
 	for i := range collectors {
-		if err := visit(wire.AddAccount{Name: fleet.Name(roleCollector, uint32(i)), Role: roleCollector, Pin: pinOf(seed, roleCollector, i), Credit: credit}); err != nil {
+		if err := visit(wire.AddAccount{Name: seed.Name(roleCollector, uint32(i)), Role: roleCollector, Pin: pinOf(seed, roleCollector, i), Credit: credit}); err != nil {
 			return err
 		}
 	}
@@ -199,39 +201,12 @@ func (s *Stage) enrol(ctx context.Context) error {
 	return err
 }
 
-// account asks the bank for the account of an analyst, with the analyst's own key.
-func (s *Stage) account(ctx context.Context, i uint32) (a wire.Account, err error) {
-	c, _, err := s.pool.Get(ctx, i, time.Now().Add(time.Minute))
-	if err != nil {
-		return a, fmt.Errorf("loadgen: %s cannot connect to %s (has it an account there?): %w", fleet.Name(roleAnalyst, i), s.base.Bank, err)
-	}
-	defer s.pool.Put(c)
-	r, err := c.Get(wire.PathAccount, time.Now().Add(10*time.Second))
-	if err != nil {
-		return a, fmt.Errorf("loadgen: ask %s for an account: %w", s.base.Bank, err)
-	}
-	if r.Status != http.StatusOK || json.Unmarshal(r.Body, &a) != nil || a.Role != roleAnalyst {
-		return a, fmt.Errorf("loadgen: %s answers %d when asked for the account of %s", s.base.Bank, r.Status, fleet.Name(roleAnalyst, i))
-	}
-	return a, nil
-}
-
-// redeemed is how many coins all analysts of the fleet have been paid, less returned ones.
-func (s *Stage) redeemed(ctx context.Context) (sum int64, err error) {
-	for i := range s.o.Analysts {
-		a, err := s.account(ctx, uint32(i))
-		if err != nil {
-			return 0, err
-		}
-		sum += a.Redeemed - a.Returned
-	}
-	return sum, nil
-}
-
 // Close ends what the stage started.
 func (s *Stage) Close() error {
-	if s.pool != nil {
-		s.pool.Close()
+	for _, p := range []*fleet.Pool{s.analysts, s.collectors} {
+		if p != nil {
+			p.Close()
+		}
 	}
 	if s.bank != nil {
 		return s.bank.Stop()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ecoin/core"
 	"ecoin/internal/wire"
 	"ecoin/loadgen/fleet"
@@ -30,8 +32,10 @@ type Worker struct {
 	took                            time.Duration
 	self                            selfCheck
 
-	mu       sync.Mutex // guards problems
+	mu       sync.Mutex // guards the rest
 	problems []string
+	proved   int64 // coins of which the bank says what the load believes
+	refunded int64 // of them live ones, which are refunded by that
 }
 
 // NewWorker checks a job. It does not connect yet.
@@ -41,7 +45,8 @@ func NewWorker(j *Job) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{plan: p}
-	options := fleet.PoolOptions{Address: p.Bank, Name: p.ServerName, Roots: p.roots, Seed: p.seed, Requests: p.Wake, Resume: p.Resume}
+	w.engine = &engine{plan: p, rec: newRecorder(), sleep: sleep}
+	options := fleet.PoolOptions{Connected: w.engine.rec.connect, Address: p.Bank, Name: p.ServerName, Roots: p.roots, Seed: p.seed, Requests: p.Wake, Resume: p.Resume}
 	options.Role, options.Idle, options.Sessions = roleAnalyst, 2*p.Conns, 4*len(p.Analysts)
 	w.analysts = fleet.NewPool(options)
 	options.Role, options.Idle, options.Sessions = roleCollector, p.Idle, maxSessions
@@ -51,7 +56,6 @@ func NewWorker(j *Job) (*Worker, error) {
 		options.Role, options.Idle = "device", 2*p.Conns
 		w.directors = fleet.NewPool(options)
 	}
-	w.engine = &engine{plan: p, rec: newRecorder(), sleep: sleep}
 	return w, nil
 }
 
@@ -124,19 +128,25 @@ func (w *Worker) greet(ctx context.Context) error {
 	if w.redeems == nil && w.engine.doers[Null] == nil || w.plan.Wake > 0 {
 		return nil
 	}
-	deadline := time.Now().Add(time.Minute)
-	var made []*fleet.Conn
-	for i := range w.plan.Conns {
-		c, _, err := w.analysts.Get(ctx, w.plan.Analysts[i%len(w.plan.Analysts)].Index, deadline)
-		if err != nil {
-			return fmt.Errorf("loadgen: an analyst cannot connect to %s: %w", w.plan.Bank, err)
-		}
-		made = append(made, c)
+	deadline := time.Now().Add(time.Minute + 10*time.Millisecond*time.Duration(w.plan.Conns))
+	made := make([]*fleet.Conn, w.plan.Conns)
+	var g errgroup.Group
+	g.SetLimit(16)
+	for i := range made {
+		g.Go(func() (err error) {
+			if made[i], err = w.analysts.Get(ctx, w.plan.Analysts[i%len(w.plan.Analysts)].Index, deadline); err != nil {
+				return fmt.Errorf("loadgen: an analyst cannot connect to %s: %w", w.plan.Bank, err)
+			}
+			return nil
+		})
 	}
+	err := g.Wait()
 	for _, c := range made {
-		w.analysts.Put(c)
+		if c != nil {
+			w.analysts.Put(c)
+		}
 	}
-	return nil
+	return err
 }
 
 // books are the prepared coins.
@@ -155,7 +165,7 @@ func (w *Worker) books() (all []*book) {
 
 // key asks the bank for its public key of the plan's suite.
 func (w *Worker) key(ctx context.Context) (*core.PublicKey, error) {
-	c, _, err := w.collectors.Get(ctx, w.plan.First, time.Now().Add(w.plan.Timeout))
+	c, err := w.collectors.Get(ctx, w.plan.First, time.Now().Add(w.plan.Timeout))
 	if err != nil {
 		return nil, fmt.Errorf("loadgen: connect to %s: %w", w.plan.Bank, err)
 	}
@@ -194,7 +204,7 @@ func (w *Worker) Run(ctx context.Context, start time.Time, visit func(result.Sec
 	w.engine.run(ctx, start, visit)
 	cancel()
 	storms.Wait()
-	w.took = time.Since(start)
+	w.took = min(time.Since(start), w.plan.Duration)
 	w.self.end()
 }
 

@@ -72,10 +72,11 @@ type loadFlags struct {
 	Live   int       `group:"Fleet" help:"Connections of collectors that are kept open between requests, at most." default:"1000"`
 	Storm  []float64 `group:"Fleet" help:"Seconds at which all of them are dropped and made again at once." placeholder:"S"`
 
-	Faults  string   `group:"More" help:"File of faults: lines like \"t=5s kill\", \"t=9s delay 100ms for 2s\", \"t=12s drop\"." type:"existingfile" placeholder:"FILE"`
-	Audit   string   `group:"More" help:"Coins that the bank is asked about at the end: all, none, or how many." default:"200000"`
-	Workers int      `group:"More" help:"Make the load in so many processes."`
-	Worker  []string `group:"More" help:"Command that starts a worker elsewhere, such as \"ssh gen2 ecoin loadgen worker\"; repeatable." sep:"none" placeholder:"COMMAND"`
+	Faults   string        `group:"More" help:"File of faults: lines like \"t=5s kill\", \"t=9s delay 100ms for 2s\", \"t=12s drop\"." type:"existingfile" placeholder:"FILE"`
+	Audit    string        `group:"More" help:"Coins that the bank is asked about at the end: all, none, or how many." default:"200000"`
+	Evidence time.Duration `group:"More" help:"How long the bank surely keeps spent records (its --spent-window); what a longer load redeemed at its begin may be forgotten." default:"1h"`
+	Workers  int           `group:"More" help:"Make the load in so many processes."`
+	Worker   []string      `group:"More" help:"Command that starts a worker elsewhere, such as \"ssh gen2 ecoin loadgen worker\"; repeatable." sep:"none" placeholder:"COMMAND"`
 }
 
 // seed reads or makes the fleet's seed.
@@ -125,7 +126,7 @@ func (f *loadFlags) load(mix []loadgen.Weight, op *operationFlags) (l loadgen.Lo
 		Job: loadgen.Job{
 			Mix: mix, Closed: f.Closed, Schedule: f.Rate, Duration: f.Duration, Warmup: f.Warmup, Patience: f.Patience, Timeout: f.Timeout,
 			Conns: f.Conns, Batch: f.Batch, DoubleSpend: f.DoubleSpends, Retry: f.Retries, Bad: f.BadHeaders,
-			Random: f.Random, Wake: f.Wake, Resume: f.Resume, Idle: f.Live, Storm: f.Storm, Audit: audit, MostCoins: f.MaxCoins,
+			Random: f.Random, Wake: f.Wake, Resume: f.Resume, Idle: f.Live, Storm: f.Storm, Audit: audit, Evidence: f.Evidence, MostCoins: f.MaxCoins,
 		},
 		Local: f.Workers, Commands: f.Worker, Command: "ecoin " + strings.Join(os.Args[1:], " "),
 	}

@@ -143,6 +143,8 @@ func (c *loadSearchCmd) print(w io.Writer, f *loadgen.Search) {
 		fmt.Fprintln(w, "\nNo rate keeps the objective.")
 	case f.Generator:
 		fmt.Fprintf(w, "\nAt least %.0f requests a second keep the objective. Beyond that the generator was the limit: give it more processors, or workers on other machines.\n", f.Highest)
+	case f.Ended != "":
+		fmt.Fprintf(w, "\nAt least %.0f requests a second keep the objective; the search ended there: %s.\n", f.Highest, f.Ended)
 	case f.Failing == 0:
 		fmt.Fprintf(w, "\nAt least %.0f requests a second keep the objective; none that was tried failed.\n", f.Highest)
 	default:

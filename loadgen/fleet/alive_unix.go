@@ -10,8 +10,9 @@ import (
 )
 
 // alive reports whether an idle connection looks open: the other side has neither closed
-// it nor said anything.
-func alive(c net.Conn) bool {
+// it nor said anything. Before the first answer (answered is false) what it said may be
+// session tickets.
+func alive(c net.Conn, answered bool) bool {
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return true
@@ -23,8 +24,8 @@ func alive(c net.Conn) bool {
 	open := false
 	if err := raw.Read(func(fd uintptr) bool {
 		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		open = err == unix.EAGAIN || err == unix.EINTR
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		open = err == unix.EAGAIN || err == unix.EINTR || err == nil && n > 0 && !answered
 		return true
 	}); err != nil {
 		return false

@@ -42,8 +42,8 @@ const (
 	maxReplyBody   = 8 << 20
 )
 
-// Dial connects to a TLS server at address.
-func Dial(ctx context.Context, address string, config *tls.Config) (*Conn, error) {
+// dial connects to a TLS server at address.
+func dial(ctx context.Context, address string, config *tls.Config) (*Conn, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -160,6 +160,9 @@ func (c *Conn) read() (Reply, error) {
 	c.body = c.body[:length]
 	if _, err := io.ReadFull(c.in, c.body); err != nil {
 		return Reply{}, err
+	}
+	if c.in.Buffered() > 0 {
+		c.done = true // more than was asked for would pass for the next answer
 	}
 	return Reply{status, c.body}, nil
 }

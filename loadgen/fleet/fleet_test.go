@@ -48,7 +48,7 @@ func TestKeysComeFromTheSeed(t *testing.T) {
 				if id.Pin != identity.PinOf(cert) || s.seed.Pin(role, i) != id.Pin {
 					t.Errorf("%s %d: the pin is not that of the certificate", role, i)
 				}
-				if cert.Subject.CommonName != Name(role, i) {
+				if cert.Subject.CommonName != s.seed.Name(role, i) {
 					t.Errorf("it is named %q", cert.Subject.CommonName)
 				}
 				name := fmt.Sprint(s.name, role, i)
@@ -138,10 +138,13 @@ func soon() time.Time { return time.Now().Add(time.Minute) }
 // ask sends one request as a client.
 func ask(t *testing.T, p *Pool, who uint32) (fresh bool) {
 	t.Helper()
-	c, fresh, err := p.Get(t.Context(), who, soon())
+	before, _ := p.Counts()
+	c, err := p.Get(t.Context(), who, soon())
 	if err != nil {
 		t.Fatal(err)
 	}
+	after, _ := p.Counts()
+	fresh = after > before
 	r, err := c.Post("/p?n=1", "X: y\r\n", []byte("body"), soon())
 	if err != nil || r.Status != 200 || string(r.Body) != "POST /p?n=1 y body" {
 		t.Fatalf("%v, %d %q", err, r.Status, r.Body)
@@ -164,17 +167,17 @@ func TestPoolKeepsConnections(t *testing.T) {
 	if connects, resumed := p.Counts(); connects != 5 || resumed != 0 || s.full != 5 {
 		t.Errorf("%d connects, %d of them resumed; the server saw %d", connects, resumed, s.full)
 	}
-	if s.names[Name("collector", 1)] != 4 || s.names[Name("collector", 3)] != 2 {
+	if s.names[p.o.Seed.Name("collector", 1)] != 4 || s.names[p.o.Seed.Name("collector", 3)] != 2 {
 		t.Errorf("the server saw %v", s.names)
 	}
 	// Two connections of one client at once.
-	a, _, err := p.Get(t.Context(), 9, soon())
+	a, err := p.Get(t.Context(), 9, soon())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, fresh, err := p.Get(t.Context(), 9, soon())
-	if err != nil || !fresh || a == b {
-		t.Fatalf("%v, fresh %t", err, fresh)
+	b, err := p.Get(t.Context(), 9, soon())
+	if err != nil || a == b {
+		t.Fatalf("%v, the same %t", err, a == b)
 	}
 	p.Put(a)
 	p.Put(b)
@@ -225,7 +228,7 @@ func TestPoolNoticesThatAllIsBroken(t *testing.T) {
 	p := s.pool(t, PoolOptions{Idle: 10})
 	var all []*Conn
 	for range 5 {
-		c, _, err := p.Get(t.Context(), 1, soon())
+		c, err := p.Get(t.Context(), 1, soon())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,9 +241,9 @@ func TestPoolNoticesThatAllIsBroken(t *testing.T) {
 		p.Put(c)
 	}
 	s.CloseClientConnections()
-	c, fresh, err := p.Get(t.Context(), 1, soon())
-	if err != nil || fresh {
-		t.Fatalf("%v, fresh %t", err, fresh)
+	c, err := p.Get(t.Context(), 1, soon())
+	if err != nil || c.requests == 0 {
+		t.Fatalf("%v, a connection of %d requests", err, c.requests)
 	}
 	if _, err := c.Get("/", soon()); err == nil {
 		t.Fatal("a closed connection answers")
@@ -275,12 +278,12 @@ func TestDialRefusesAnotherServer(t *testing.T) {
 	s, other := newServer(t), newServer(t)
 	p := s.pool(t, PoolOptions{})
 	p.o.Address = other.Listener.Addr().String()
-	if _, _, err := p.Get(t.Context(), 1, soon()); err == nil {
+	if _, err := p.Get(t.Context(), 1, soon()); err == nil {
 		t.Fatal("connected to a server with another certificate")
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := p.Get(gone, 1, soon()); err == nil {
+	if _, err := p.Get(gone, 1, soon()); err == nil {
 		t.Fatal("connected after the load was ended")
 	}
 }
@@ -309,9 +312,10 @@ func TestHostileAnswers(t *testing.T) {
 		}
 	}
 	for answer, want := range map[string]string{
-		"HTTP/1.1 200 OK\r\nCONTENT-LENGTH:4\r\n\r\nbody":                              "200 body true",
-		"HTTP/1.1 503 Busy\r\ncontent-length: 0 \r\nConnection: Close\r\n\r\n":         "503  false",
-		"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhimore": "200 hi true",
+		"HTTP/1.1 200 OK\r\nCONTENT-LENGTH:4\r\n\r\nbody":                          "200 body true",
+		"HTTP/1.1 503 Busy\r\ncontent-length: 0 \r\nConnection: Close\r\n\r\n":     "503  false",
+		"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi": "200 hi true",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhimore":                       "200 hi false",
 	} {
 		if got, err := answered(t, answer); err != nil || fmt.Sprintf("%d %s %t", got.Status, got.Body, got.usable) != want {
 			t.Errorf("%q: %v, %+v, want %s", answer, err, got, want)

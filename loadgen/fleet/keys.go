@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"strconv"
 	"time"
 
 	"ecoin/internal/identity"
@@ -84,7 +85,7 @@ func (s *Seed) Identity(role string, i uint32) (*identity.Identity, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(int64(i) + 1),
-		Subject:      pkix.Name{CommonName: Name(role, i)},
+		Subject:      pkix.Name{CommonName: s.Name(role, i)},
 		NotBefore:    now.Add(-time.Hour),
 		NotAfter:     now.Add(48 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -100,5 +101,13 @@ func (s *Seed) Identity(role string, i uint32) (*identity.Identity, error) {
 	}, nil
 }
 
-// Name is the name of an account of a fleet.
-func Name(role string, i uint32) string { return fmt.Sprintf("load-%s-%d", role, i) }
+// Name is the name of an account of the fleet: fleets of other seeds have other names.
+func (s *Seed) Name(role string, i uint32) string {
+	return s.Prefix(role) + strconv.FormatUint(uint64(i), 10)
+}
+
+// Prefix is what the names of all accounts of a role begin with.
+func (s *Seed) Prefix(role string) string {
+	tag := sha256.Sum256(append([]byte("ecoin loadgen name "), s[:]...))
+	return fmt.Sprintf("load-%x-%s-", tag[:4], role)
+}

@@ -31,6 +31,10 @@ type PoolOptions struct {
 	// has one. Sessions is how many clients keep one.
 	Resume   float64
 	Sessions int
+
+	// Connected is called after each connect with how long it took, handshake included,
+	// or why it failed; nil for nobody.
+	Connected func(took time.Duration, err error)
 }
 
 // A Pool holds the live connections of a fleet. It is safe for concurrent use.
@@ -54,8 +58,8 @@ func NewPool(o PoolOptions) *Pool {
 }
 
 // Get returns a connection of client number who, an idle one or a new one, made before
-// the deadline. fresh is true for a new one. The caller gives it back with [Pool.Put].
-func (p *Pool) Get(ctx context.Context, who uint32, deadline time.Time) (c *Conn, fresh bool, err error) {
+// the deadline. The caller gives it back with [Pool.Put].
+func (p *Pool) Get(ctx context.Context, who uint32, deadline time.Time) (*Conn, error) {
 	for {
 		p.mu.Lock()
 		of, broke := p.idle[who], p.broke
@@ -67,15 +71,14 @@ func (p *Pool) Get(ctx context.Context, who uint32, deadline time.Time) (c *Conn
 		p.forget(e)
 		p.mu.Unlock()
 		c := e.Value.(*Conn)
-		if c.used.After(broke) || alive(c.tls.NetConn()) {
-			return c, false, nil
+		if c.used.After(broke) || alive(c.tls.NetConn(), c.requests > 0) {
+			return c, nil
 		}
 		_ = c.Close()
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	c, err = p.connect(ctx, who)
-	return c, true, err
+	return p.connect(ctx, who)
 }
 
 // forget takes an idle connection out. p.mu is held.
@@ -122,7 +125,13 @@ func (p *Pool) Put(c *Conn) {
 	}
 }
 
-func (p *Pool) connect(ctx context.Context, who uint32) (*Conn, error) {
+func (p *Pool) connect(ctx context.Context, who uint32) (c *Conn, err error) {
+	began := time.Now()
+	defer func() {
+		if p.o.Connected != nil {
+			p.o.Connected(time.Since(began), err)
+		}
+	}()
 	id, err := p.o.Seed.Identity(p.o.Role, who)
 	if err != nil {
 		return nil, err
@@ -130,7 +139,7 @@ func (p *Pool) connect(ctx context.Context, who uint32) (*Conn, error) {
 	config := identity.ClientConfig(id, p.o.Roots)
 	config.ServerName = p.o.Name
 	config.ClientSessionCache = &session{pool: p, who: who, offer: rand.Float64() < p.o.Resume}
-	c, err := Dial(ctx, p.o.Address, config)
+	c, err = dial(ctx, p.o.Address, config)
 	if err != nil {
 		return nil, err
 	}

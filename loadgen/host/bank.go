@@ -46,6 +46,8 @@ type Bank struct {
 }
 
 const (
+	anyPort = "127.0.0.1:0"
+
 	startTime = 2 * time.Minute // to open a ledger that was killed
 	stopTime  = time.Minute
 )
@@ -56,7 +58,7 @@ func StartBank(ctx context.Context, o Options) (*Bank, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bank{o: o, dir: dir, api: "127.0.0.1:0"}
+	b := &Bank{o: o, dir: dir, api: anyPort}
 	b.admin = client.NewAdmin(filepath.Join(dir, "bank", "admin.sock"))
 	if err := b.Start(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -84,7 +86,9 @@ func (b *Bank) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, p.Kill())
 	}
-	b.api = fmt.Sprint(attrs["api"])
+	if b.api == anyPort {
+		b.api = fmt.Sprint(attrs["api"]) // before anybody else has b
+	}
 	b.proc = p
 	b.usage, err = process.NewProcess(int32(p.PID))
 	if err != nil {

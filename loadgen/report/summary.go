@@ -128,13 +128,21 @@ func generatorFacts(g *result.Generator) []fact {
 	}
 	return []fact{
 		{Name: "Send lag", Value: lag, Means: "how late sends left that no busy connection explains; it should be small beside the latencies"},
+		{Name: "Waits", Value: fmt.Sprintf("p99 %s for a thread, %s in all for a processor", figure.Microseconds(g.RunnableP99*1e3), figure.Seconds(g.RunDelay)), Means: "of work that could have been done, and of threads; other processes take the processors, or the rate is too high"},
 		{Name: "CPU", Value: fmt.Sprintf("%s of %d cores", figure.Number(g.Cores), g.CoresHave), Means: "used by the generator; near all of them, its figures describe itself"},
 		{Name: "CPU a request", Value: figure.Microseconds(g.CPUUs)},
 		{Name: "GC", Value: fmt.Sprintf("%s, max %s, together %s", times(g.GCs), figure.Microseconds(g.GCPauseMax*1e3), figure.Microseconds(g.GCPauseAll*1e3)),
 			Means: "garbage collections, and the pauses they made"},
 		{Name: "Memory", Value: figure.Bytes(g.MemoryBytes), Means: "resident, at most"},
-		{Name: "Connects", Value: fmt.Sprintf("%s, %s of them resumed", figure.Count(g.Connects), figure.Count(g.Resumed)), Means: "TLS handshakes"},
+		{Name: "Connects", Value: fmt.Sprintf("%s, %s of them resumed", figure.Count(g.Connects), figure.Count(g.Resumed)), Means: "TLS handshakes" + connectTime(g)},
 	}
+}
+
+func connectTime(g *result.Generator) string {
+	if g.Connect.Count() == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", p50 %s, p99 %s each", figure.Duration(g.Connect.Quantile(.5)), figure.Duration(g.Connect.Quantile(.99)))
 }
 
 func times(n int64) string {
@@ -167,7 +175,8 @@ func auditFacts(a *result.Audit) []fact {
 		{Name: "Issued", Value: figure.Count(a.Issued), Means: "coins that the run withdrew"},
 		{Name: "Redeemed", Value: figure.Count(a.Redeemed), Means: "of them, for good, each exactly once"},
 		{Name: "Refunded", Value: figure.Count(a.Refunded), Means: "of them, for their credit"},
-		{Name: "Live", Value: figure.Count(a.Live), Means: "of them, still to be spent: proved by a refund at the end, or by the bank's own audit"},
+		{Name: "Live", Value: figure.Count(a.Live), Means: "of them, still to be spent"},
+		{Name: "Asked for", Value: figure.Count(a.Proved) + " of " + figure.Count(a.Issued), Means: "coins whose refund the bank was asked for at the end: it must give back what is live, and name the redeemer of what is not"},
 		of("Double spends refused", a.DoubleSpendsRefused, a.DoubleSpends, "coins redeemed again on purpose: each must be refused"),
 		of("Retries answered alike", a.RetriesSame, a.Retries, "requests sent again on purpose: each must get the same answer"),
 		of("Bad headers refused", a.BadHeadersRefused, a.BadHeaders, "headers that do not open: each must be refused"),

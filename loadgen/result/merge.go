@@ -108,6 +108,8 @@ func (g *Generator) add(o *Generator) {
 	g.GCs += o.GCs
 	g.GCPauseMax = max(g.GCPauseMax, o.GCPauseMax)
 	g.GCPauseAll += o.GCPauseAll
+	g.RunnableP99 = max(g.RunnableP99, o.RunnableP99)
+	g.RunDelay += o.RunDelay
 	g.MemoryBytes += o.MemoryBytes
 	g.Connects += o.Connects
 	g.Resumed += o.Resumed
@@ -122,6 +124,9 @@ func (a *Audit) add(o *Audit) {
 	a.Redeemed += o.Redeemed
 	a.Refunded += o.Refunded
 	a.Live += o.Live
+	a.Proved += o.Proved
+	a.Refunds += o.Refunds
+	a.ByFleet += o.ByFleet
 	a.DoubleSpends += o.DoubleSpends
 	a.DoubleSpendsRefused += o.DoubleSpendsRefused
 	a.Retries += o.Retries

@@ -22,7 +22,7 @@ type Run struct {
 	Command   string    `json:"command"`
 	Machine   string    `json:"machine"`
 	Started   time.Time `json:"started"` // of the first second that counts
-	Took      float64   `json:"took_s"`  // from then until the last planned send
+	Took      float64   `json:"took_s"`  // from then until the last planned send; answers may come later
 	Setup     Setup     `json:"setup"`
 	Kinds     []Kind    `json:"kinds"`   // by name
 	Seconds   []Second  `json:"seconds"` // by time
@@ -97,7 +97,9 @@ type Generator struct {
 	GCs         int64   `json:"gcs"`
 	GCPauseMax  float64 `json:"gc_pause_max_ms"`
 	GCPauseAll  float64 `json:"gc_pause_total_ms"`
-	MemoryBytes int64   `json:"memory_bytes"` // resident, at most
+	RunnableP99 float64 `json:"runnable_p99_ms"` // how long a goroutine that could run waited for a thread
+	RunDelay    float64 `json:"run_delay_s"`     // how long threads that could run waited for a processor, all together
+	MemoryBytes int64   `json:"memory_bytes"`    // resident, at most
 	Connects    int64   `json:"connects"`
 	Resumed     int64   `json:"resumed"` // of the connects
 	Connect     Latency `json:"connect"` // from a connect to the end of its handshake
@@ -129,7 +131,10 @@ type Audit struct {
 	Issued   int64 `json:"issued"`   // coins withdrawn by the run
 	Redeemed int64 `json:"redeemed"` // of them, for good
 	Refunded int64 `json:"refunded"`
-	Live     int64 `json:"live"` // proved by a refund at the end, or taken from the bank's own audit
+	Live     int64 `json:"live"`
+	Proved   int64 `json:"proved"`         // of all coins: the bank was asked, and says the same
+	Refunds  int64 `json:"refunds"`        // of live coins, by which that was proved
+	ByFleet  int64 `json:"redeemed_fleet"` // redeemed by the fleet's own analysts, and not by those of a market
 
 	DoubleSpends        int64 `json:"double_spends"` // tried
 	DoubleSpendsRefused int64 `json:"double_spends_refused"`
@@ -196,13 +201,27 @@ func (r *Run) Total() Kind {
 	return t
 }
 
-// GoodRate is how many coins a second moved.
+// GoodRate is how many coins a second moved, of what was answered before the last planned
+// send: what a server answers after that, it had more time for.
 func (r *Run) GoodRate() float64 {
-	t := r.Total()
 	if r.Took <= 0 {
 		return 0
 	}
-	return float64(t.Coins) / r.Took
+	coins, until := 0.0, 0.0
+	for i := range r.Seconds {
+		s := &r.Seconds[i]
+		if s.At >= r.Took {
+			break
+		}
+		share := min(1, r.Took-s.At)
+		coins += float64(s.Coins) * share
+		until += share
+	}
+	if until == 0 {
+		t := r.Total()
+		return float64(t.Coins) / r.Took
+	}
+	return coins / until
 }
 
 // ErrorShare is the share of planned requests that were not answered as they should be, 0 to 1:

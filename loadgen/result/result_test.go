@@ -19,7 +19,7 @@ func sample(ok int64, ms ...int) *Run {
 		r.Kinds[0].Response.Record(time.Duration(m) * time.Millisecond)
 		r.Generator.Lag.Record(time.Duration(m) * time.Microsecond)
 	}
-	r.Seconds = []Second{{At: 0, OK: ok, Response: r.Kinds[0].Response}, {At: 1}}
+	r.Seconds = []Second{{At: 0, OK: ok, Coins: ok * 8, Response: r.Kinds[0].Response}, {At: 1}}
 	return r
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Check holds t against a run. A figure that the run does not have fails: a run without
-// an answered request meets no latency. It does not look at [result.Run.Invalid]: what an
+// an answered request meets no latency, and one of which two in a hundred requests were not
+// answered has no p99. It does not look at [result.Run.Invalid]: what an
 // invalid run means is the caller's to say.
 func (t *Threshold) Check(r *result.Run) result.Check {
 	c := result.Check{Name: t.String()}
@@ -58,6 +59,9 @@ func (t *Threshold) value(r *result.Run) (float64, error) {
 		if r.Took <= 0 {
 			return 0, errors.New("the run took no time")
 		}
+		if t.kind == "" {
+			return r.GoodRate(), nil
+		}
 		return float64(k.Coins) / r.Took, nil
 	case "cpu":
 		if r.Server == nil {
@@ -89,5 +93,9 @@ func (t *Threshold) latency(r *result.Run, k *result.Kind) (float64, error) {
 	case "mean":
 		return float64(l.Mean()), nil
 	}
-	return float64(l.Quantile(quantiles[statistic])), nil
+	q := quantiles[statistic]
+	if share := k.ErrorShare(); which != "lag" && share > 1-q {
+		return 0, fmt.Errorf("%s of the requests were not answered as they should be, and have no time", figure.Percent(share))
+	}
+	return float64(l.Quantile(q)), nil
 }

@@ -35,9 +35,9 @@ func TestCheck(t *testing.T) {
 	}{
 		{"p50<500ms", true, "495 ms"},
 		{"p50 < 400ms", false, "495 ms"},
-		{"p99>0.9s", true, "980 ms"}, // 99 % of 990 is 980.1
-		{"p99.9<=1s", true, "989 ms"},
-		{"p99.99<=989ms", false, "990 ms"},
+		{"redeem:p99>0.9s", true, "980 ms"}, // 99 % of 990 is 980.1, and 1 % was not answered
+		{"p99>0.9s", false, "1.98 % of the requests were not answered as they should be, and have no time"},
+		{"redeem:p99.9<=1s", false, "1 % of the requests were not answered as they should be, and have no time"},
 		{"max<1s", true, "990 ms"},
 		{"mean<496ms", true, "496 ms"}, // 495.5, and buckets of 0.1 %
 		{"service.p90<90ms", true, "89.2 ms"},
@@ -140,4 +140,23 @@ func FuzzParse(f *testing.F) {
 		}
 		parsed.Check(run())
 	})
+}
+
+// TestAQuantileIsOfAllRequests: of a hundred requests two were skipped, and the others took
+// a millisecond. The p99 is not a millisecond: nobody knows it.
+func TestAQuantileIsOfAllRequests(t *testing.T) {
+	run := &result.Run{Took: 1, Kinds: []result.Kind{{Name: "redeem", Planned: 100, Sent: 98, OK: 98, Skipped: 2}}}
+	for range 98 {
+		run.Kinds[0].Response.Record(time.Millisecond)
+		run.Kinds[0].Service.Record(time.Millisecond)
+	}
+	for text, want := range map[string]bool{"p90<10ms": true, "p99<10ms": false, "redeem:p99<10ms": false, "service.p99<10ms": false, "max<10ms": true} {
+		th, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := th.Check(run); c.OK != want {
+			t.Errorf("%s: %+v, want %t", text, c, want)
+		}
+	}
 }
