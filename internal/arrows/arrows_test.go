@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/bankscale":    {"client", "core", "internal/identity", "internal/wire"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"loadgen/fault":         {"loadgen/result"},
+	"docs/plots":            {},
 	"loadgen/result":        {},
 	"loadgen/schedule":      {},
 	"loadgen/resulttest":    {"loadgen/result"},
