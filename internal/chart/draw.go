@@ -22,6 +22,11 @@ const textSize = 11
 // svg draws c with a size in the SVG's own units.
 func (c *Chart) svg(class string, width, height float64) template.HTML {
 	p := c.plot(width, height)
+	return inline(p, class, c.Alt, width, height, func(out *strings.Builder, area draw.Canvas) { c.tips(out, p, area, height) })
+}
+
+// inline returns a plot as a part of a page; more adds to it.
+func inline(p *plot.Plot, class, alt string, width, height float64, more func(out *strings.Builder, area draw.Canvas)) template.HTML {
 	canvas := vgsvg.New(vg.Length(width), vg.Length(height))
 	area := draw.Crop(draw.New(canvas), 0, -12, 0, -2) // a viewer's font may be wider than gonum's
 	p.Draw(area)
@@ -30,9 +35,9 @@ func (c *Chart) svg(class string, width, height float64) template.HTML {
 	_, body, _ := strings.Cut(b.String(), "xlink\">")
 	body = strings.TrimSuffix(strings.TrimSpace(body), "</svg>")
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg class="%s" viewBox="0 0 %g %g" role="img" aria-label="%s">`, class, width, height, html.EscapeString(c.Alt))
+	fmt.Fprintf(&out, `<svg class="%s" viewBox="0 0 %g %g" role="img" aria-label="%s">`, class, width, height, html.EscapeString(alt))
 	out.WriteString(restyle(body))
-	c.tips(&out, p, area, height)
+	more(&out, area)
 	out.WriteString("</svg>")
 	return template.HTML(out.String())
 }
