@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"loadgen/fault":         {"loadgen/result"},
 	"docs/plots":            {},
+	"loadgen/plan":          {"core", "docs/plots", "internal/chart", "internal/figure", "loadgen/result"},
 	"loadgen/result":        {},
 	"loadgen/schedule":      {},
 	"loadgen/resulttest":    {"loadgen/result"},
