@@ -30,6 +30,7 @@ type cli struct {
 	Ledger    ledgerCmd    `cmd:"" help:"Back up, restore or verify a ledger, or show a running bank's counters."`
 	Journal   journalCmd   `cmd:"" help:"Check, and print, the journal of what operators did to a bank."`
 	Loadgen   loadgenCmd   `cmd:"" help:"Make load, report and compare runs."`
+	Plan      planCmd      `cmd:"" help:"Calculate what to buy for a fleet, from what was measured."`
 	Audit     auditCmd     `cmd:"" help:"Check that every coin and every credit is accounted for."`
 	Demo      demoCmd      `cmd:"" help:"Run everything on this machine, attack it, audit it."`
 }
