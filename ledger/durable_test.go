@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -55,7 +56,8 @@ func isLogSync(op errorfs.Op, suffix string) bool {
 
 // TestAnswersWaitForSync holds the disk and checks that nobody is told of a redeem
 // that is not durable: not the winner, not a loser whose own batch writes nothing, not
-// a retry, not who asks for the balance. A power loss at this moment forgets it.
+// a retry, not who asks for the balance, not an
+// audit. A power loss at this moment forgets it.
 func TestAnswersWaitForSync(t *testing.T) {
 	mem := newCrashFS()
 	syncs := newLogSyncs()
@@ -106,6 +108,13 @@ func TestAnswersWaitForSync(t *testing.T) {
 		}
 		return "1"
 	})
+	call("audit", func() string {
+		a, err := l.Audit(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("%d redeemed, %t", a.Redeemed, a.OK())
+	})
 	select {
 	case a := <-answers:
 		t.Errorf("answered before the sync: %s", a)
@@ -120,7 +129,7 @@ func TestAnswersWaitForSync(t *testing.T) {
 	for a := range answers {
 		got[a] = true
 	}
-	for _, want := range []string{"winner: ok", "loser: already redeemed", "retry: redeemed before by the caller", "refund: already redeemed", "balance: 1"} {
+	for _, want := range []string{"winner: ok", "loser: already redeemed", "retry: redeemed before by the caller", "refund: already redeemed", "balance: 1", "audit: 1 redeemed, true"} {
 		if !got[want] {
 			t.Errorf("no answer %q; answers: %v", want, got)
 		}

@@ -1,9 +1,13 @@
 package ledger
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"ecoin/core"
 )
@@ -30,5 +34,61 @@ func TestFlushLiveAlone(t *testing.T) {
 		if err := tables.abandon(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestFlushKeepsWindows: while tables are written no window of spent coins is dropped, or
+// a row could come into it afterwards, and nobody would drop that.
+func TestFlushKeepsWindows(t *testing.T) {
+	t.Parallel()
+	var l *Ledger
+	var watch atomic.Bool
+	tables := 0
+	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if !watch.Load() || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "/"+tablesName+"/") {
+			return nil
+		}
+		tables++
+		if w := l.stores[0].windows; w.mu.TryLock() {
+			w.mu.Unlock()
+			t.Errorf("windows can be dropped while %s is written", op.Path)
+		}
+		return nil
+	})))
+	o.Shards, o.IndexBytes = 1, 1<<20
+	l = open(t, "ledger", o)
+	acc := addAccount(t, l, 10)
+	fps := withdraw(t, l, acc, 10)
+	mustRedeem(t, l, acc, fps[:5], core.Digest{1}, core.StatusOK)
+	watch.Store(true)
+	mustAudit(t, l) // lets the shard flush, and nothing else happens
+	watch.Store(false)
+	if tables < 3 { // books, live and spent coins
+		t.Errorf("%d tables were written", tables)
+	}
+}
+
+// TestReplayForgets: rows that were given to Pebble are not kept, or the memory for a long
+// log had no bound.
+func TestReplayForgets(t *testing.T) {
+	t.Parallel()
+	l := open(t, "ledger", testOptions(vfs.NewMem()))
+	r := replay{t: tables{store: l.stores[0], prefix: "test-"}, limit: 3}
+	for commit := range uint64(8) {
+		b := l.db.NewBatch()
+		for i := range byte(2) {
+			if err := b.Set(appendLiveKey(nil, &core.Fingerprint{byte(commit), i}), nil, pebble.NoSync); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.add(0, commit+1, b.Repr()); err != nil {
+			t.Fatal(err)
+		}
+		if want := int(commit+1) % 2 * 2; len(r.rows) != want {
+			t.Errorf("after batch %d %d rows are kept, want %d", commit+1, len(r.rows), want)
+		}
+	}
+	if r.applied != 8 {
+		t.Errorf("%d batches", r.applied)
 	}
 }

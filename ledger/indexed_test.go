@@ -119,6 +119,13 @@ func TestIndexMemory(t *testing.T) {
 	if used := l.Stats().IndexBytes; used != 0 {
 		t.Errorf("no index, and %d bytes for it", used)
 	}
+	for _, s := range l.shards {
+		onShard(s, func() {
+			if s.loading || len(s.missed) > 0 {
+				t.Errorf("shard %d remembers %d changes for an index that nobody loads", s.index, len(s.missed))
+			}
+		})
+	}
 	mustRedeem(t, l, acc, fps[coins/2:coins/2+1000], core.Digest{1}, core.StatusOK)
 	mustRedeem(t, l, acc, fps[len(fps)-1000:], core.Digest{1}, core.StatusOK)
 	mustRedeem(t, l, acc, fps[:1000], core.Digest{1}, core.StatusRedeemedBefore)
