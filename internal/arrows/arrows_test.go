@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"core/internal/vectors": {},
 	"internal/arrows":       {},
 	"internal/coins":        {"core"},
-	"internal/bankscale":    {"client", "core", "internal/identity", "internal/wire"},
+	"internal/bankscale":    {"client", "core", "internal/wire", "loadgen/fleet", "loadgen/host"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
 	"loadgen/fault":         {"loadgen/result"},
 	"docs/plots":            {},

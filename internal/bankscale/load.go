@@ -10,6 +10,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"ecoin/internal/wire"
+	"ecoin/loadgen/fleet"
+	"ecoin/loadgen/host"
 )
 
 // outcome is what a load showed.
@@ -31,14 +33,14 @@ func (o outcome) cpuUs() float64 {
 
 // load is connections at work.
 type load struct {
-	conns []*conn
+	conns []*fleet.Conn
 	hists []*hdrhistogram.Histogram // one a connection, microseconds
 }
 
-func newLoad(address string, f *fleet, conns int) (*load, error) {
+func newLoad(ctx context.Context, clients *fleet.Pool, conns int) (*load, error) {
 	l := &load{}
 	for range conns {
-		c, err := dial(address, f.analyst)
+		c, err := clients.Get(ctx, 0, deadline())
 		if err != nil {
 			l.close()
 			return nil, err
@@ -56,11 +58,8 @@ func (l *load) close() {
 }
 
 // measured runs work on every connection and returns what it showed.
-func (l *load) measured(b *bankProcess, work func(i int, c *conn, o *outcome) error) (outcome, error) {
-	before, err := b.cpu()
-	if err != nil {
-		return outcome{}, err
-	}
+func (l *load) measured(b *host.Bank, work func(i int, c *fleet.Conn, o *outcome) error) (outcome, error) {
+	before, _ := b.Usage()
 	start := time.Now()
 	var wg sync.WaitGroup
 	outs, errs := make([]outcome, len(l.conns)), make([]error, len(l.conns))
@@ -70,10 +69,7 @@ func (l *load) measured(b *bankProcess, work func(i int, c *conn, o *outcome) er
 	}
 	wg.Wait()
 	total := outcome{Took: time.Since(start)}
-	after, err := b.cpu()
-	if err != nil {
-		return outcome{}, err
-	}
+	after, _ := b.Usage()
 	total.CPU = after - before
 	all := hdrhistogram.New(1, 60_000_000, 3)
 	for i := range outs {
@@ -91,15 +87,15 @@ func (l *load) measured(b *bankProcess, work func(i int, c *conn, o *outcome) er
 
 // closed sends on each connection as soon as the last answer is there, until the time is
 // over or the bodies are.
-func (l *load) closed(ctx context.Context, b *bankProcess, from *bodies, duration time.Duration) (outcome, error) {
+func (l *load) closed(ctx context.Context, b *host.Bank, from *bodies, duration time.Duration) (outcome, error) {
 	until := time.Now().Add(duration)
-	return l.measured(b, func(i int, c *conn, o *outcome) error {
+	return l.measured(b, func(i int, c *fleet.Conn, o *outcome) error {
 		for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
 			body := from.take()
 			if body == nil {
 				return nil
 			}
-			refused, err := c.redeem(body, from.n)
+			refused, err := redeem(c, body, from.n)
 			if err != nil {
 				return err
 			}
@@ -119,13 +115,13 @@ func (l *load) closed(ctx context.Context, b *bankProcess, from *bodies, duratio
 // open sends by a schedule of evenly spaced requests, whatever the answers do, and
 // measures from the intended moment. A request for which no connection is free at its
 // moment waits for one, at most a second, and is then skipped and counted.
-func (l *load) open(ctx context.Context, b *bankProcess, from *bodies, coinsPerS float64, duration time.Duration) (outcome, error) {
+func (l *load) open(ctx context.Context, b *host.Bank, from *bodies, coinsPerS float64, duration time.Duration) (outcome, error) {
 	const patience = time.Second
 	every := time.Duration(float64(from.n) / coinsPerS * 1e9)
 	requests := int64(duration / every)
 	start := time.Now().Add(10 * time.Millisecond)
 	var next, skipped atomic.Int64
-	o, err := l.measured(b, func(i int, c *conn, o *outcome) error {
+	o, err := l.measured(b, func(i int, c *fleet.Conn, o *outcome) error {
 		for ctx.Err() == nil {
 			k := next.Add(1) - 1
 			if k >= requests {
@@ -142,7 +138,7 @@ func (l *load) open(ctx context.Context, b *bankProcess, from *bodies, coinsPerS
 			if body == nil {
 				return fmt.Errorf("no bodies left")
 			}
-			refused, err := c.redeem(body, from.n)
+			refused, err := redeem(c, body, from.n)
 			if err != nil {
 				return err
 			}
@@ -161,26 +157,22 @@ func (l *load) open(ctx context.Context, b *bankProcess, from *bodies, coinsPerS
 
 // transport posts bodies as a client that may not redeem: the bank reads, parses and
 // refuses them, and opens nothing.
-func transport(ctx context.Context, b *bankProcess, f *fleet, n, conns int, duration time.Duration) (outcome, error) {
-	l := &load{}
-	defer l.close()
-	for range conns {
-		c, err := dial(b.api, f.stranger)
-		if err != nil {
-			return outcome{}, err
-		}
-		l.conns, l.hists = append(l.conns, c), append(l.hists, hdrhistogram.New(1, 60_000_000, 3))
+func transport(ctx context.Context, b *host.Bank, f *parties, n, conns int, duration time.Duration) (outcome, error) {
+	l, err := newLoad(ctx, f.stranger, conns)
+	if err != nil {
+		return outcome{}, err
 	}
+	defer l.close()
 	body := make([]byte, n*f.key.Suite().RecordLen())
 	until := time.Now().Add(duration)
-	return l.measured(b, func(_ int, c *conn, o *outcome) error {
+	return l.measured(b, func(_ int, c *fleet.Conn, o *outcome) error {
 		for time.Now().Before(until) && ctx.Err() == nil {
-			status, err := c.post(wire.PathRedeem, body)
+			r, err := c.Post(wire.PathRedeem, "", body, deadline())
 			if err != nil {
 				return err
 			}
-			if status != 403 {
-				return fmt.Errorf("status %d: %s", status, c.answer)
+			if r.Status != 403 {
+				return fmt.Errorf("status %d: %s", r.Status, r.Body)
 			}
 			o.Coins += int64(n)
 		}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"ecoin/loadgen/host"
 )
 
 type options struct {
@@ -62,13 +64,13 @@ func run(ctx context.Context, o *options) error {
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return err
 	}
-	b, err := startBank(ctx, o)
+	b, err := host.StartBank(ctx, host.Options{Exe: o.Bank, Dir: o.Dir, Suite: o.Suite, Args: o.Args})
 	if err != nil {
 		return err
 	}
 	r := &report{Machine: machine(), Command: fmt.Sprintf("bankscale: suite %s, %v a load, %d rounds", o.Suite, o.Time, o.Rounds)}
 	err = measure(ctx, o, b, r)
-	err = errors.Join(err, b.stop())
+	err = errors.Join(err, b.Stop())
 	if err != nil {
 		return err
 	}
@@ -80,8 +82,8 @@ func run(ctx context.Context, o *options) error {
 	return os.WriteFile(filepath.Join(o.Out, "results.json"), append(text, '\n'), 0o644)
 }
 
-func measure(ctx context.Context, o *options, b *bankProcess, r *report) error {
-	f, err := newFleet(ctx, b, o.Suite)
+func measure(ctx context.Context, o *options, b *host.Bank, r *report) error {
+	f, err := newParties(ctx, b, o.Suite)
 	if err != nil {
 		return err
 	}
@@ -107,5 +109,5 @@ func measure(ctx context.Context, o *options, b *bankProcess, r *report) error {
 			return err
 		}
 	}
-	return b.audit(ctx)
+	return audit(ctx, b)
 }

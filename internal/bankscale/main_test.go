@@ -39,7 +39,7 @@ func TestMeasures(t *testing.T) {
 	if len(r.Handshakes) != 2 || r.Handshakes[0].PerS <= 0 || r.Idle == nil || r.Idle.Conns != 50 {
 		t.Errorf("handshakes %+v, idle %+v", r.Handshakes, r.Idle)
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "bankscale-*")); err != nil || len(left) != 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "ecoin-load-*")); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	o.Bank = "/bin/false"

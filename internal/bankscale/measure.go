@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"ecoin/internal/wire"
+	"ecoin/loadgen/fleet"
+	"ecoin/loadgen/host"
 )
 
 // shape is how requests come.
@@ -38,7 +39,7 @@ func (s *shape) UnmarshalText(text []byte) error {
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // measureClosed redeems as fast as the bank answers, all shapes in turn, several rounds.
-func measureClosed(ctx context.Context, o *options, b *bankProcess, f *fleet, r *report) error {
+func measureClosed(ctx context.Context, o *options, b *host.Bank, f *parties, r *report) error {
 	guess := map[shape]float64{}
 	for round := range o.Rounds + 1 { // the first finds out how many coins the others need
 		for _, s := range o.Shapes {
@@ -50,7 +51,7 @@ func measureClosed(ctx context.Context, o *options, b *bankProcess, f *fleet, r 
 			if err != nil {
 				return err
 			}
-			l, err := newLoad(b.api, f, s.conns)
+			l, err := newLoad(ctx, f.analyst, s.conns)
 			if err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ func measureClosed(ctx context.Context, o *options, b *bankProcess, f *fleet, r 
 }
 
 // measureOpen redeems by schedules: half of the highest rate, and beyond it.
-func measureOpen(ctx context.Context, o *options, b *bankProcess, f *fleet, r *report) error {
+func measureOpen(ctx context.Context, o *options, b *host.Bank, f *parties, r *report) error {
 	for _, s := range []shape{{100, 0}, {1, 0}} {
 		most := r.highest(s.headers)
 		if most == 0 { // of no shape that was measured
@@ -92,7 +93,7 @@ func measureOpen(ctx context.Context, o *options, b *bankProcess, f *fleet, r *r
 			if err != nil {
 				return err
 			}
-			l, err := newLoad(b.api, f, conns)
+			l, err := newLoad(ctx, f.analyst, conns)
 			if err != nil {
 				return err
 			}
@@ -109,23 +110,17 @@ func measureOpen(ctx context.Context, o *options, b *bankProcess, f *fleet, r *r
 }
 
 // measureHandshakes connects and says goodbye, full and resumed handshakes in turn.
-func measureHandshakes(ctx context.Context, o *options, b *bankProcess, f *fleet, r *report) error {
+func measureHandshakes(ctx context.Context, o *options, b *host.Bank, f *parties, r *report) error {
 	for range o.Rounds {
 		for _, resumed := range []bool{false, true} {
-			before, err := b.cpu()
-			if err != nil {
-				return err
-			}
+			before, _ := b.Usage()
 			start := time.Now()
-			n, err := handshakes(ctx, b, f, resumed, o.Time/2)
+			n, err := handshakes(ctx, f, resumed, o.Time/2)
 			if err != nil {
 				return err
 			}
 			took := time.Since(start)
-			after, err := b.cpu()
-			if err != nil {
-				return err
-			}
+			after, _ := b.Usage()
 			h := handshakeResult{Resumed: resumed, PerS: float64(n) / took.Seconds(), CPUUs: float64((after - before).Microseconds()) / float64(n)}
 			say("handshakes, resumed %t: %.0f/s, %.0f us of CPU each", resumed, h.PerS, h.CPUUs)
 			r.Handshakes = append(r.Handshakes, h)
@@ -134,21 +129,24 @@ func measureHandshakes(ctx context.Context, o *options, b *bankProcess, f *fleet
 	return nil
 }
 
-// handshakes connects from a few goroutines, asks for the keys once each time, and
-// returns how often.
-func handshakes(ctx context.Context, b *bankProcess, f *fleet, resumed bool, duration time.Duration) (n int, err error) {
+// handshakes connects from a few goroutines, asks once each time, for the session ticket comes
+// with the first answer, and returns how often.
+func handshakes(ctx context.Context, f *parties, resumed bool, duration time.Duration) (n int, err error) {
+	clients := f.analyst
+	if resumed {
+		clients = f.resuming
+		if err := visit(ctx, clients); err != nil { // to have a session
+			return 0, err
+		}
+	}
+	connects, resumes := clients.Counts()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	until := time.Now().Add(duration)
 	for range 8 {
 		wg.Go(func() {
-			config := f.analyst.Clone()
-			config.ClientSessionCache = nil
-			if resumed {
-				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-			}
-			for first := true; time.Now().Before(until) && ctx.Err() == nil; first = false {
-				e := visit(b.api, config, resumed && !first)
+			for time.Now().Before(until) && ctx.Err() == nil {
+				e := visit(ctx, clients)
 				mu.Lock()
 				n++
 				if e != nil && err == nil {
@@ -162,33 +160,28 @@ func handshakes(ctx context.Context, b *bankProcess, f *fleet, resumed bool, dur
 		})
 	}
 	wg.Wait()
+	c, r := clients.Counts()
+	if want := c - connects; err == nil && r-resumes != map[bool]int64{true: want}[resumed] {
+		err = fmt.Errorf("%d of %d connects were resumed", r-resumes, want)
+	}
 	return n, err
 }
 
-// visit connects, asks once, for the session ticket comes with the first answer, and goes.
-func visit(address string, config *tls.Config, wantResumed bool) error {
-	c, err := dial(address, config)
+// visit connects, asks once and goes.
+func visit(ctx context.Context, clients *fleet.Pool) error {
+	c, err := clients.Get(ctx, 0, deadline())
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	if _, err := c.post(wire.PathRedeem, nil); err != nil {
-		return err
-	}
-	if c.ConnectionState().DidResume != wantResumed {
-		return fmt.Errorf("resumed %t, want %t", !wantResumed, wantResumed)
-	}
-	return nil
+	_, err = c.Post(wire.PathRedeem, "", nil, deadline())
+	return errors.Join(err, c.Close())
 }
 
 // measureIdle holds connections that have asked once.
-func measureIdle(_ context.Context, o *options, b *bankProcess, f *fleet, r *report) error {
-	before, err := b.memory()
-	if err != nil {
-		return err
-	}
+func measureIdle(ctx context.Context, o *options, b *host.Bank, f *parties, r *report) error {
+	before := b.Memory()
 	var mu sync.Mutex
-	var held []*conn
+	var held []*fleet.Conn
 	defer func() {
 		for _, c := range held {
 			_ = c.Close()
@@ -199,9 +192,9 @@ func measureIdle(_ context.Context, o *options, b *bankProcess, f *fleet, r *rep
 	for i := range errs {
 		wg.Go(func() {
 			for range (o.Idle + i) / len(errs) {
-				c, err := dial(b.api, f.analyst)
+				c, err := f.analyst.Get(ctx, 0, deadline())
 				if err == nil {
-					_, err = c.post(wire.PathRedeem, nil)
+					_, err = c.Post(wire.PathRedeem, "", nil, deadline())
 				}
 				if err != nil {
 					errs[i] = err
@@ -217,10 +210,7 @@ func measureIdle(_ context.Context, o *options, b *bankProcess, f *fleet, r *rep
 	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
 		return fmt.Errorf("after %d connections (ulimit -n?): %w", len(held), errs[i])
 	}
-	after, err := b.memory()
-	if err != nil {
-		return err
-	}
+	after := b.Memory()
 	r.Idle = &idleResult{Conns: len(held), Bytes: after - before, Total: after}
 	say("%d idle connections: %.0f MiB more, %.0f in all", len(held), float64(after-before)/(1<<20), float64(after)/(1<<20))
 	return nil

@@ -84,7 +84,8 @@ func (b *Bank) Start(ctx context.Context) error {
 	defer cancel()
 	attrs, err := p.WaitFor(ctx, "listening")
 	if err != nil {
-		return errors.Join(err, p.Kill())
+		_ = p.Kill() // if it has not ended by itself
+		return fmt.Errorf("host: is %s the ecoin binary? %w", b.o.Exe, err)
 	}
 	if b.api == anyPort {
 		b.api = fmt.Sprint(attrs["api"]) // before anybody else has b
@@ -146,6 +147,20 @@ func (b *Bank) Usage() (cpu time.Duration, memory int64) {
 	defer b.mu.Unlock()
 	b.look()
 	return b.before + b.last, b.memory
+}
+
+// Memory returns the resident memory of the bank's process now, in bytes.
+func (b *Bank) Memory() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.usage == nil {
+		return 0
+	}
+	m, err := b.usage.MemoryInfo()
+	if err != nil {
+		return 0
+	}
+	return int64(m.RSS)
 }
 
 // API returns the bank's address, host:port.
