@@ -68,10 +68,14 @@ func (r *run) add(sums *[sumCount]float64, counts []float64, from, to int) {
 // exceed.
 func (s *side) quantiles(v *values, counts []float64) {
 	all := sum(counts)
+	var ranks [len(quantiles)]float64
+	for i, q := range quantiles {
+		ranks[i] = max(math.Ceil(q*all), 1)
+	}
 	next, have := 0, 0.0
 	for i, n := range counts {
 		have += n
-		for next < len(quantiles) && n > 0 && have >= math.Ceil(quantiles[next]*all) {
+		for next < len(quantiles) && have >= ranks[next] {
 			v[p50+next] = s.values[i]
 			next++
 		}
