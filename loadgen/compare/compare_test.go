@@ -136,6 +136,20 @@ func TestIntervals(t *testing.T) {
 	}
 }
 
+// TestFold checks that what comes after the last planned send is no time of its own.
+func TestFold(t *testing.T) {
+	r := &result.Run{Took: 2.5, Seconds: []result.Second{{At: 0, Planned: 4, Coins: 1}, {At: 1, Planned: 4, Coins: 2}, {At: 2, Planned: 2, Coins: 4},
+		{At: 3, Coins: 8, Failed: 1}, {At: 4, Coins: 16, Refused: 1}}}
+	got := fold(r)
+	if len(got) != 3 || got[2].sums[sumCoins] != 28 || got[2].sums[sumBad] != 2 || got[1].sums[sumCoins] != 2 {
+		t.Errorf("%+v", got)
+	}
+	r.Took = 9
+	if got := fold(r); len(got) != 5 {
+		t.Errorf("%d seconds of a run that went on, want 5", len(got))
+	}
+}
+
 func TestNoInterval(t *testing.T) {
 	long := func() []Run { return calm("x", resulttest.Options{Rate: 20}) }
 	short := calm("x", resulttest.Options{Rate: 20, Seconds: 3})

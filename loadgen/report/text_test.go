@@ -128,3 +128,16 @@ func TestTextOfAStranger(t *testing.T) {
 		t.Errorf("other escapes than those of the verdict:\n%q", got)
 	}
 }
+
+func TestFrequent(t *testing.T) {
+	var all []result.Error
+	for i := range 6 {
+		all = append(all, result.Error{Kind: "k", Reason: fmt.Sprint(i), Count: int64(i)})
+	}
+	if got := fmt.Sprint(frequent(all, 3)); got != "[{k 5 5} {k 4 4} {k 3 3} {others 3 further reasons 3}]" {
+		t.Errorf("of six the three most frequent are %s", got)
+	}
+	if got := frequent(all, 6); len(got) != 6 || all[0].Count != 0 {
+		t.Errorf("all six are %v, of %v", got, all)
+	}
+}
