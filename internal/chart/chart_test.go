@@ -86,14 +86,16 @@ func TestChart(t *testing.T) {
 		"<svg":        2,
 		"a &lt;b&gt;": 1,
 		"aria-label=\"a &#34;line&#34; &amp; &lt;a": 2,
-		"&lt;2&gt;":                  2,
-		"<title>&#34;&lt;script&gt;": 2,
-		">60 s</text>":               2,
-		"NaN":                        0,
-		"#EC":                        0,
-		"Liberation":                 0,
-		"stroke:var(--blue)":         4, // two runs beside the gap
-		"fill:var(--orange)":         2, // the one point
+		"&lt;2&gt;":                            2,
+		"<title>&#34;&lt;script&gt;":           2,
+		">60 s</text>":                         2,
+		"NaN":                                  0,
+		"#EC":                                  0,
+		"Liberation":                           0,
+		"stroke:var(--blue)":                   4, // two runs beside the gap
+		"fill:var(--orange)":                   2, // the one point
+		"fill:var(--violet);fill-opacity:0.06": 2, // 1 of 64 in a column is the palest shade,
+		"fill:var(--violet);fill-opacity:0.41": 2, // and the fullest cell of each column the strongest
 	} {
 		if got := strings.Count(s, part); got != times {
 			t.Errorf("%s is there %d times, want %d", part, got, times)
@@ -165,5 +167,23 @@ func TestPage(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "ZgotmplZ") {
 		t.Error("the template refused something")
+	}
+}
+
+// TestPlaces reads where an area and its bounds are drawn.
+func TestPlaces(t *testing.T) {
+	c := &Chart{Title: "t", X: TimeAxis(1), Y: NumberAxis(4), Series: []Series{{Colour: Blue, Area: true, Points: []Point{{0, 4}, {1, 4}}, Low: []float64{2, 2}}}}
+	svg := string(c.svg("wide", 400, 200))
+	var x0, x1, top, x2, low, x3, y1, y2 float64
+	_, path, _ := strings.Cut(svg, `<path d="M`)
+	for path != "" && !strings.Contains(path[:strings.Index(path, "/>")], "--blue") {
+		_, path, _ = strings.Cut(path, `<path d="M`)
+	}
+	if _, err := fmt.Sscanf(path, "%g,%gL%g,%gL%g,%gL%g,%gZ", &x0, &top, &x1, &y1, &x2, &low, &x3, &y2); err != nil {
+		t.Fatalf("%v in %.100s", err, path)
+	}
+	height := (top - low) * 2 // of the axis: the area is its upper half
+	if x0 != x3 || x1 != x2 || top != y1 || low != y2 || x1-x0 < 300 || height < 150 || height > 200 || low-height/2 < 10 || low-height/2 > 30 {
+		t.Errorf("an area from (%v, %v) to (%v, %v)", x0, low, x1, top)
 	}
 }

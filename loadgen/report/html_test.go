@@ -2,8 +2,10 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"ecoin/loadgen/result"
 	"ecoin/loadgen/resulttest"
@@ -105,5 +107,31 @@ func TestTimelineDistrustsTimes(t *testing.T) {
 	}
 	if bins := timeline([]result.Second{{At: 0}, {At: 5}}); bins[1].from != 5 {
 		t.Errorf("a gap was lost: %v", bins[1].from)
+	}
+}
+
+func TestPercentileCurve(t *testing.T) {
+	var l result.Latency
+	if got := PercentileCurve(&l); len(got) != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+	for i := range 1000 {
+		l.Record(time.Duration(i+1) * time.Millisecond)
+	}
+	curve := PercentileCurve(&l)
+	last := curve[len(curve)-1]
+	if curve[0].X != 2 || curve[0].Y < 499e3 || curve[0].Y > 501e3 || last.X > 1000 || last.X < 900 || last.Y < 998e3 {
+		t.Errorf("from %v to %v, want from 500 ms at 50 %% to 999 ms at 99.9 %%, where 1000 answers end", curve[0], last)
+	}
+}
+
+func TestThroughputIsStacked(t *testing.T) {
+	c := newPlots(&result.Run{Seconds: []result.Second{{Planned: 9, OK: 4, Refused: 2, Failed: 1}}}).throughput()
+	var got []string
+	for _, s := range c.Series {
+		got = append(got, fmt.Sprint(s.Name, s.Points, s.Low))
+	}
+	if want := "good[{0 4} {1 4}] [] refused[{0 6} {1 6}] [4 4] failed or skipped[{0 7} {1 7}] [6 6] planned[{0 9} {1 9}] []"; strings.Join(got, " ") != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
