@@ -93,10 +93,13 @@ func (l *Live) plain(s *result.Second) string {
 
 func (l *Live) when(s *result.Second) string {
 	now := figure.Seconds(s.At + 1)
-	if l.o.Seconds > 0 {
-		now += " of " + figure.Seconds(l.o.Seconds)
+	switch {
+	case l.o.Seconds <= 0:
+		return now
+	case s.At >= l.o.Seconds: // what was sent is waited for
+		return figure.Seconds(l.o.Seconds) + " over"
 	}
-	return now
+	return now + " of " + figure.Seconds(l.o.Seconds)
 }
 
 // share is how much of the run is over, 0 to 1; negative if that is not known.

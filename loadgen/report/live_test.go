@@ -28,9 +28,11 @@ func TestLivePlain(t *testing.T) {
 	s := second(1, 0)
 	s.Refused, s.Failed = 3, 7000
 	l.Second(s)
+	l.Second(second(120, 1))
 	l.Close()
 	want := "1 s of 2 min 0 s: 80 coins/s, 10 good, 0 refused, 0 failed, p50 5 ms, p99 10 ms, longest 10 ms, 2 under way\n" +
-		"2 s of 2 min 0 s: 0 coins/s, 0 good, 3 refused, 7,000 failed, p50 -, p99 -, longest -, 2 under way\n"
+		"2 s of 2 min 0 s: 0 coins/s, 0 good, 3 refused, 7,000 failed, p50 -, p99 -, longest -, 2 under way\n" +
+		"2 min 0 s over: 8 coins/s, 1 good, 0 refused, 0 failed, p50 1 ms, p99 1 ms, longest 1 ms, 2 under way\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
 	}

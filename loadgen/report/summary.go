@@ -122,27 +122,27 @@ func coins(n int64) string {
 }
 
 func generatorFacts(g *result.Generator) []fact {
-	lag := "not known"
-	if g.Lag.Count() > 0 {
-		lag = fmt.Sprintf("p50 %s, p99 %s, max %s", figure.Duration(g.Lag.Quantile(.5)), figure.Duration(g.Lag.Quantile(.99)), figure.Duration(g.Lag.Max()))
-	}
-	return []fact{
-		{Name: "Send lag", Value: lag, Means: "how late sends left that no busy connection explains; it should be small beside the latencies"},
+	facts := []fact{
+		{Name: "Send lag", Value: spread(&g.Lag), Means: "how late sends left that no busy connection explains; it should be small beside the latencies"},
 		{Name: "Waits", Value: fmt.Sprintf("p99 %s for a thread, %s in all for a processor", figure.Microseconds(g.RunnableP99*1e3), figure.Seconds(g.RunDelay)), Means: "of work that could have been done, and of threads; other processes take the processors, or the rate is too high"},
 		{Name: "CPU", Value: fmt.Sprintf("%s of %d cores", figure.Number(g.Cores), g.CoresHave), Means: "used by the generator; near all of them, its figures describe itself"},
 		{Name: "CPU a request", Value: figure.Microseconds(g.CPUUs)},
 		{Name: "GC", Value: fmt.Sprintf("%s, max %s, together %s", times(g.GCs), figure.Microseconds(g.GCPauseMax*1e3), figure.Microseconds(g.GCPauseAll*1e3)),
 			Means: "garbage collections, and the pauses they made"},
 		{Name: "Memory", Value: figure.Bytes(g.MemoryBytes), Means: "resident, at most"},
-		{Name: "Connects", Value: fmt.Sprintf("%s, %s of them resumed", figure.Count(g.Connects), figure.Count(g.Resumed)), Means: "TLS handshakes" + connectTime(g)},
+		{Name: "Connects", Value: fmt.Sprintf("%s, %s of them resumed", figure.Count(g.Connects), figure.Count(g.Resumed)), Means: "TLS handshakes"},
 	}
+	if g.Connect.Count() > 0 {
+		facts = append(facts, fact{Name: "Connect", Value: spread(&g.Connect), Means: "time of a connect, until the end of its handshake"})
+	}
+	return facts
 }
 
-func connectTime(g *result.Generator) string {
-	if g.Connect.Count() == 0 {
-		return ""
+func spread(l *result.Latency) string {
+	if l.Count() == 0 {
+		return "not known"
 	}
-	return fmt.Sprintf(", p50 %s, p99 %s each", figure.Duration(g.Connect.Quantile(.5)), figure.Duration(g.Connect.Quantile(.99)))
+	return fmt.Sprintf("p50 %s, p99 %s, max %s", at(l, .5), at(l, .99), at(l, 1))
 }
 
 func times(n int64) string {

@@ -107,7 +107,7 @@ func (t text) requests(r *result.Run) {
 	for _, c := range counts {
 		row += columns.Left(c, 13)
 	}
-	t.Line(row + columns.Left("errors", 9))
+	t.Line(row + columns.Left("errors", 10))
 	kinds := r.Kinds
 	if len(kinds) > 1 {
 		kinds = append(append([]result.Kind(nil), kinds...), all)
@@ -118,7 +118,7 @@ func (t text) requests(r *result.Run) {
 		for _, n := range []int64{k.Planned, k.Sent, k.OK, k.Refused, k.Failed, k.Skipped} {
 			row += columns.Left(figure.Count(n), 13)
 		}
-		t.Line(row + columns.Left(figure.Percent(k.ErrorShare()), 9))
+		t.Line(row + columns.Left(figure.Percent(k.ErrorShare()), 10))
 	}
 }
 

@@ -144,13 +144,16 @@ func (m *maker) run() *result.Run {
 		Seconds: m.seconds,
 		Generator: result.Generator{
 			CPU: 7e-5 * float64(k.Sent), CPUUs: 70, Cores: 7e-5 * float64(k.Sent) / length, CoresHave: 2, GCs: 40, GCPauseMax: .31, GCPauseAll: 4.2,
-			MemoryBytes: 140 << 20, Connects: 64, Resumed: 12, Lag: m.lag,
+			MemoryBytes: 140 << 20, Connects: 64, Resumed: 12, Lag: m.lag, RunnableP99: .12, RunDelay: .4,
 		},
 		Audit: &result.Audit{
 			OK: true, Issued: k.Coins + 64, Redeemed: k.Coins, Live: 64, DoubleSpends: 100, DoubleSpendsRefused: 100, Retries: 50, RetriesSame: 50,
 			BadHeaders: 20, BadHeadersRefused: 20, Unanswered: k.Failed * batch, UnansweredSettled: k.Failed * batch, Bank: "ok: every coin and credit is accounted for",
 		},
 		Checks: []result.Check{{Name: "p50<10ms", Value: "0.94 ms", OK: true}},
+	}
+	for range r.Generator.Connects {
+		r.Generator.Connect.Record(time.Duration(1.5e6 * math.Exp(.4*m.rand.NormFloat64())))
 	}
 	var cpu float64
 	for i := range m.seconds {
