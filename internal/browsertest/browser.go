@@ -99,14 +99,14 @@ func (b *Browser) do(action chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Navigate opens a URL and waits until it is loaded.
-func (b *Browser) Navigate(url string) { b.t.Helper(); b.do(chromedp.Navigate(url)) }
+// navigate opens a URL and waits until it is loaded.
+func (b *Browser) navigate(url string) { b.t.Helper(); b.do(chromedp.Navigate(url)) }
 
-// Width makes the window that many pixels wide.
-func (b *Browser) Width(pixels int64) { b.t.Helper(); b.do(chromedp.EmulateViewport(pixels, 800)) }
+// width makes the window that many pixels wide.
+func (b *Browser) width(pixels int64) { b.t.Helper(); b.do(chromedp.EmulateViewport(pixels, 800)) }
 
-// Scheme makes the browser prefer "light" or "dark".
-func (b *Browser) Scheme(name string) {
+// scheme makes the browser prefer "light" or "dark".
+func (b *Browser) scheme(name string) {
 	b.t.Helper()
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
@@ -123,15 +123,15 @@ func (b *Browser) Eval(expression string) string {
 	return value
 }
 
-// Requests returns the URLs that were asked for.
-func (b *Browser) Requests() []string {
+// asked returns the URLs that were asked for.
+func (b *Browser) asked() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.requests)
 }
 
-// Errors returns what the console said, exceptions and what a policy forbade among it.
-func (b *Browser) Errors() []string {
+// said returns what the console said, exceptions and what a policy forbade among it.
+func (b *Browser) said() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.errors)

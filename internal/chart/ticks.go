@@ -9,14 +9,13 @@ import (
 	"ecoin/internal/figure"
 )
 
-// Ticks finds the ticks of an axis, about most of them with a label. Functions of this package are
-// the only ones.
+// Ticks finds the ticks of an axis, about most of them with a label.
 type Ticks func(a Axis, most int) plot.ConstantTicks
 
 func (t Ticks) fixed(a Axis, most int) plot.Ticker { return t(a, max(most, 2)) }
 
-// Numbers are ticks at round numbers.
-func Numbers(a Axis, most int) plot.ConstantTicks {
+// numbers are ticks at round numbers.
+func numbers(a Axis, most int) plot.ConstantTicks {
 	return linear(a, roundStep((a.Max-a.Min)/float64(most)), figure.Number)
 }
 
@@ -31,9 +30,9 @@ func roundStep(v float64) float64 {
 	return 10 * power
 }
 
-// RoundUp is the next number at which an axis may end: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a
+// roundUp is the next number at which an axis may end: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a
 // power of ten. What is not above 0 becomes 1.
-func RoundUp(v float64) float64 {
+func roundUp(v float64) float64 {
 	if !(v > 0) || math.IsInf(v, 0) {
 		return 1
 	}
@@ -54,8 +53,8 @@ func linear(a Axis, step float64, label func(float64) string) plot.ConstantTicks
 	return ticks
 }
 
-// Times are ticks of seconds since the start.
-func Times(a Axis, most int) plot.ConstantTicks {
+// times are ticks of seconds since the start.
+func times(a Axis, most int) plot.ConstantTicks {
 	wanted := (a.Max - a.Min) / float64(most)
 	step := roundStep(wanted)
 	if wanted > 1 {
@@ -79,8 +78,8 @@ func Times(a Axis, most int) plot.ConstantTicks {
 	})
 }
 
-// Durations are ticks of a logarithmic axis in microseconds.
-func Durations(a Axis, most int) plot.ConstantTicks {
+// durations are ticks of a logarithmic axis in microseconds.
+func durations(a Axis, most int) plot.ConstantTicks {
 	decades := math.Log10(a.Max / a.Min)
 	var ticks plot.ConstantTicks
 	for power := math.Pow(10, math.Floor(math.Log10(a.Min)+1e-9)); power <= a.Max*1.0001 && len(ticks) < 100; power *= 10 {
@@ -109,8 +108,8 @@ func DurationAxis(lo, hi float64) Axis {
 		hi = lo
 	}
 	lo, hi = min(lo, 1e10), min(hi, 1e10)
-	a := Axis{Log: true, Ticks: Durations, Min: roundDown(lo)}
-	a.Max = max(RoundUp(hi*1.02), a.Min*5)
+	a := Axis{Log: true, Ticks: durations, Min: roundDown(lo)}
+	a.Max = max(roundUp(hi*1.02), a.Min*5)
 	return a
 }
 
@@ -126,14 +125,14 @@ func roundDown(v float64) float64 {
 }
 
 // NumberAxis is from 0 to hi, or a bit more.
-func NumberAxis(hi float64) Axis { return Axis{Max: RoundUp(hi), Ticks: Numbers} }
+func NumberAxis(hi float64) Axis { return Axis{Max: roundUp(hi), Ticks: numbers} }
 
 // TimeAxis is from 0 to length seconds.
 func TimeAxis(length float64) Axis {
 	if !(length > 0) || length > 1e9 {
 		length = 1
 	}
-	return Axis{Max: length, Ticks: Times}
+	return Axis{Max: length, Ticks: times}
 }
 
 // PercentileAxis is for 1/(1-percentile), from 2 (50 %) to 1e5 (99.999 %).

@@ -36,9 +36,6 @@ type Text struct {
 // New returns an empty text.
 func New(colour bool) *Text { return &Text{colour: colour} }
 
-// String returns the text.
-func (t *Text) String() string { return t.b.String() }
-
 // Write writes the text to w.
 func (t *Text) Write(w io.Writer) error {
 	_, err := io.WriteString(w, t.b.String())

@@ -6,6 +6,15 @@ import (
 	"unicode/utf8"
 )
 
+func written(t *testing.T, x *Text) string {
+	t.Helper()
+	var b strings.Builder
+	if err := x.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 func TestText(t *testing.T) {
 	x := New(false)
 	x.Headline(Bad, "head\x1b[2J")
@@ -22,10 +31,11 @@ func TestText(t *testing.T) {
 		"            " + strings.Repeat("x", 88) + "\n" +
 		"            " + strings.Repeat("x", 24) + "\n" +
 		"Empty\n"
-	if x.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", x, want)
+	got := written(t, x)
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	for line := range strings.Lines(x.String()) {
+	for line := range strings.Lines(got) {
 		if utf8.RuneCountInString(line) > Width+1 {
 			t.Errorf("too long: %s", line)
 		}
@@ -33,8 +43,8 @@ func TestText(t *testing.T) {
 	c := New(true)
 	c.Headline(Good, "well\x1b")
 	c.Headline(Plain, "so so")
-	if want := "\x1b[1;32mwell\ufffd\x1b[0m\nso so\n"; c.String() != want {
-		t.Errorf("%q, want %q", c, want)
+	if got, want := written(t, c), "\x1b[1;32mwell\ufffd\x1b[0m\nso so\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 	if Pad("µ", 3) != "µ  " || Pad("µµµµ", 3) != "µµ…" || Left("µ", 3) != "  µ" || Left("µµµ", 3) != " µ…" {
 		t.Error("columns are wrong")
