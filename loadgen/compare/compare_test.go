@@ -66,8 +66,12 @@ func TestEffects(t *testing.T) {
 	if !c.Worse() {
 		t.Error("nothing is worse")
 	}
-	if turned := mustCompare(t, b, a); turned.figure("p50").Verdict != Better || turned.figure("Server CPU a coin").Verdict != Worse {
+	turned := mustCompare(t, b, a)
+	if turned.figure("p50").Verdict != Better || turned.figure("Server CPU a coin").Verdict != Worse {
 		t.Error("turned around, better and worse are not")
+	}
+	if f, g := c.figure("p99"), turned.figure("p99"); math.Abs(f.Low*g.High-1) > .03 || math.Abs(f.High*g.Low-1) > .03 {
+		t.Errorf("turned around, the interval %s is %s", f.Interval(), g.Interval())
 	}
 }
 

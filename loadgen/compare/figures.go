@@ -59,9 +59,13 @@ func (d *definition) compare(sides [2]*side, draws [][2]values, i int) Figure {
 	if f.Why = doubt(sides, i); f.Why != "" {
 		return f
 	}
-	steps := make([]float64, 0, len(draws))
+	steps := make([]float64, 0, len(draws)) // of ratios the logarithms, which are as far from 0 whichever side is divided
 	for _, pair := range draws {
-		if s := d.step(pair[0][i], pair[1][i]); !math.IsNaN(s) && !math.IsInf(s, 0) {
+		s := d.step(pair[0][i], pair[1][i])
+		if !d.difference {
+			s = math.Log(s)
+		}
+		if !math.IsNaN(s) && !math.IsInf(s, 0) {
 			steps = append(steps, s)
 		}
 	}
@@ -74,17 +78,16 @@ func (d *definition) compare(sides [2]*side, draws [][2]values, i int) Figure {
 	middle := stat.Quantile(.5, stat.Empirical, steps, nil)
 	f.Low = middle - widening*(middle-stat.Quantile(.025, stat.Empirical, steps, nil))
 	f.High = middle + widening*(stat.Quantile(.975, stat.Empirical, steps, nil)-middle)
-	same := 1.0
-	if d.difference {
-		same = 0
-	}
 	switch {
-	case f.Low <= same && same <= f.High:
+	case f.Low <= 0 && 0 <= f.High:
 		f.Verdict = NotShown
-	case (f.Low > same) == d.moreIsGood:
+	case (f.Low > 0) == d.moreIsGood:
 		f.Verdict = Better
 	default:
 		f.Verdict = Worse
+	}
+	if !d.difference {
+		f.Low, f.High = math.Exp(f.Low), math.Exp(f.High)
 	}
 	return f
 }
