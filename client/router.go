@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"ecoin/core"
 	"ecoin/internal/wire"
@@ -25,13 +26,31 @@ type Router struct {
 }
 
 // NewRouter returns a router between banks, one Client each, and asks them for their keys.
-// It fails if one does not answer, or if two have the same key.
+// It fails if none of them answers, or if two have the same key; a bank that does not
+// answer gets no records until a Refresh that it answers.
 func NewRouter(ctx context.Context, banks ...*Client) (*Router, error) {
 	r := &Router{banks: slices.Clone(banks), keys: map[[core.BoundLen]byte]int{}}
-	if err := r.Refresh(ctx); err != nil {
+	if err := r.Refresh(ctx); err != nil && len(r.keys) == 0 {
 		return nil, err
 	}
 	return r, nil
+}
+
+// Follow asks all banks for their keys every so often until ctx ends, and calls failed
+// with each error of Refresh.
+func (r *Router) Follow(ctx context.Context, every time.Duration, failed func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}
 }
 
 // Refresh asks all banks for their keys again. Those of a bank that does not answer stay

@@ -1,9 +1,12 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,8 +83,16 @@ func TestRouter(t *testing.T) {
 	if i, err := r.bankOf(recordOf(keys[2])); err != nil || i != 1 {
 		t.Error("the keys of the bank that is away were forgotten")
 	}
-	if _, err := NewRouter(ctx, first, two); err == nil {
-		t.Error("a router without one bank's keys")
+	r, err = NewRouter(ctx, first, two)
+	if err != nil {
+		t.Fatalf("a router while one bank is away: %v", err)
+	}
+	got, errs = r.Return(ctx, [][]byte{recordOf(keys[1]), recordOf(keys[2])})
+	if errs[0] != nil || got[0] != core.StatusOK || !Definite(errs[1]) {
+		t.Errorf("records of a bank that was there at the start, and of one that was not: %v, %v", errs[0], errs[1])
+	}
+	if _, err := NewRouter(ctx, two, two); err == nil {
+		t.Error("a router without any keys")
 	}
 }
 
@@ -113,9 +124,14 @@ func TestRouterRefresh(t *testing.T) {
 	if _, errs := r.Return(ctx, [][]byte{recordOf(next)}); errs[0] == nil {
 		t.Error("a key that was never announced is routed")
 	}
-	if err := r.Refresh(ctx); err != nil {
-		t.Fatal(err)
+	following, stop := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() { r.Follow(following, time.Millisecond, func(err error) { t.Error(err) }) })
+	for _, err := r.bankOf(recordOf(next)); err != nil; _, err = r.bankOf(recordOf(next)) {
+		runtime.Gosched()
 	}
+	stop()
+	done.Wait()
 	if _, errs := r.Return(ctx, [][]byte{recordOf(next), recordOf(old)}); errs[0] != nil || errs[1] == nil {
 		t.Errorf("after the refresh: %v", errors.Join(errs...))
 	}
