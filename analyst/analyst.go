@@ -55,8 +55,15 @@ type Bank interface {
 	Return(ctx context.Context, records [][]byte) ([]core.Status, error)
 }
 
-// Options configures New. Identity, Director, DirectorPin, Bank and Analyses are
-// required; every other zero value is a safe default.
+// Banks is Bank for records of several banks, any number of them: what Bank says of a
+// call, it says of each record. *client.Router is one.
+type Banks interface {
+	Redeem(ctx context.Context, records [][]byte) ([]client.Redeemed, []error)
+	Return(ctx context.Context, records [][]byte) ([]core.Status, []error)
+}
+
+// Options configures New. Identity, Director, DirectorPin, Analyses, and either Bank or
+// Banks are required; every other zero value is a safe default.
 type Options struct {
 	Address  string             // host:port to listen on; "" means 127.0.0.1:0
 	URL      string             // how the director reaches that; "" means https:// and the address
@@ -66,7 +73,8 @@ type Options struct {
 	Director    string            // URL of the director
 	DirectorPin [sha256.Size]byte // pin of the director's key, as server and as client
 
-	Bank     Bank
+	Bank     Bank                     // the only bank
+	Banks    Banks                    // or several
 	Analyses map[string]analysis.Func // by name; 1 to 32
 
 	Capacity         int           // operations at a time; 0 means 64
@@ -89,8 +97,8 @@ func (o *Options) setDefaults() error {
 	switch {
 	case o.Identity == nil:
 		return errors.New("analyst: an identity is required")
-	case o.Bank == nil:
-		return errors.New("analyst: a bank is required")
+	case (o.Bank == nil) == (o.Banks == nil):
+		return errors.New("analyst: a bank is required, or several: one of Bank and Banks")
 	case o.DirectorPin == [sha256.Size]byte{}:
 		return errors.New("analyst: the pin of the director's key is required")
 	case o.Capacity < 0 || o.MaxBody < 0 || o.AnalysisTimeout < 0 || o.OperationTimeout < 0 || o.BankTimeout < 0 || o.DrainTimeout < 0:
@@ -124,6 +132,9 @@ func (o *Options) setDefaults() error {
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Banks == nil {
+		o.Banks = oneBank{o.Bank}
 	}
 	return nil
 }
@@ -175,8 +186,8 @@ func New(o Options) (*Analyst, error) {
 // assemble makes an analyst that neither listens nor registers.
 func assemble(o Options) *Analyst {
 	a := &Analyst{o: o, slots: make(chan struct{}, o.Capacity), held: newHeld()}
-	a.redeemer = &redeemer{bank: o.Bank, timeout: o.BankTimeout, calls: o.RedeemCalls, asks: make(chan *ask)}
-	a.returner = newReturner(o.Bank, o.BankTimeout, a.held, o.Logger)
+	a.redeemer = &redeemer{banks: o.Banks, timeout: o.BankTimeout, calls: o.RedeemCalls, asks: make(chan *ask)}
+	a.returner = newReturner(o.Banks, o.BankTimeout, a.held, o.Logger)
 	return a
 }
 

@@ -28,6 +28,7 @@ func TestOptions(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"no identity":     func(o *Options) { o.Identity = nil },
 		"no bank":         func(o *Options) { o.Bank = nil },
+		"bank and banks":  func(o *Options) { o.Banks = &severalBanks{} },
 		"no pin":          func(o *Options) { o.DirectorPin = [32]byte{} },
 		"no analyses":     func(o *Options) { o.Analyses = nil },
 		"bad name":        func(o *Options) { o.Analyses["Upper"] = o.Analyses["upper"] },

@@ -20,7 +20,7 @@ const maxBatch = 1000
 // never waits for more: while a call is under way others gather, and the busier the
 // bank, the larger the next call.
 type redeemer struct {
-	bank    Bank
+	banks   Banks
 	timeout time.Duration // for one call
 	calls   int           // under way at a time
 	asks    chan *ask     // unbuffered: who gives up before it was taken was not asked for
@@ -95,35 +95,73 @@ func (r *redeemer) call(ctx context.Context, batch []*ask) {
 	for i, a := range batch {
 		records[i] = a.record
 	}
-	redeemAll(ctx, r.bank, r.timeout, records, func(i int, v verdict) { batch[i].answer <- v })
+	redeemAll(ctx, r.banks, r.timeout, records, func(i int, v verdict) { batch[i].answer <- v })
 }
 
-// redeemAll has the bank redeem records, at most timeout a call, and tells what became
-// of each, once and in order. A refusal of the whole call may be about one record of
-// it, so it is split until that one stands alone: a stranger's record must not take
-// others down with it.
-func redeemAll(ctx context.Context, bank Bank, timeout time.Duration, records [][]byte, tell func(i int, v verdict)) {
+// redeemAll has the banks redeem records, at most timeout a call, and tells once what
+// became of each. A refusal of a whole call may be about one record of it, so refused
+// records are asked for again in halves until that one stands alone: a stranger's record
+// must not take others down with it.
+func redeemAll(ctx context.Context, banks Banks, timeout time.Duration, records [][]byte, tell func(i int, v verdict)) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
-	out, err := bank.Redeem(limited, records)
+	out, errs := banks.Redeem(limited, records)
 	cancel()
 	defer clear(out)
-	n := len(records)
+	var again []int // positions in records
+	for i, err := range errs {
+		switch {
+		case refused(err):
+			again = append(again, i)
+		case err != nil:
+			tell(i, verdict{err: err})
+		default:
+			tell(i, verdict{status: out[i].Status, secrets: out[i].Secrets})
+		}
+	}
+	if len(again) == 1 {
+		tell(again[0], verdict{err: errs[again[0]]})
+		return
+	}
+	half := len(again) / 2
+	for _, part := range [][]int{again[:half], again[half:]} {
+		if len(part) == 0 {
+			continue
+		}
+		mine := make([][]byte, len(part))
+		for j, i := range part {
+			mine[j] = records[i]
+		}
+		redeemAll(ctx, banks, timeout, mine, func(j int, v verdict) { tell(part[j], v) })
+	}
+}
+
+// oneBank is a Bank as Banks.
+type oneBank struct{ bank Bank }
+
+func (b oneBank) Redeem(ctx context.Context, records [][]byte) ([]client.Redeemed, []error) {
+	out, err := b.bank.Redeem(ctx, records)
+	return each(out, err, len(records))
+}
+
+func (b oneBank) Return(ctx context.Context, records [][]byte) ([]core.Status, []error) {
+	out, err := b.bank.Return(ctx, records)
+	return each(out, err, len(records))
+}
+
+// each makes the error of a call that of each of its n records.
+func each[T any](out []T, err error, n int) ([]T, []error) {
 	if err == nil && len(out) != n {
 		err = fmt.Errorf("analyst: the bank answered for %d of %d records", len(out), n)
 	}
-	if n > 1 && refused(err) {
-		half := n / 2
-		redeemAll(ctx, bank, timeout, records[:half], tell)
-		redeemAll(ctx, bank, timeout, records[half:], func(i int, v verdict) { tell(half+i, v) })
-		return
-	}
-	for i := range records {
-		if err != nil {
-			tell(i, verdict{err: err})
-			continue
+	errs := make([]error, n)
+	if err != nil {
+		clear(out)
+		out = make([]T, n)
+		for i := range errs {
+			errs[i] = err
 		}
-		tell(i, verdict{status: out[i].Status, secrets: out[i].Secrets})
 	}
+	return out, errs
 }
 
 // refused reports whether err says that the bank did nothing, and would do nothing

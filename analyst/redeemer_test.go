@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -68,7 +69,7 @@ func TestCollecting(t *testing.T) {
 					mu.Unlock()
 					return echo(records), nil
 				}}
-				r := &redeemer{bank: bank, timeout: time.Minute, calls: tc.calls, asks: make(chan *ask)}
+				r := &redeemer{banks: oneBank{bank}, timeout: time.Minute, calls: tc.calls, asks: make(chan *ask)}
 				ctx, cancel := context.WithCancel(t.Context())
 				var run, wg sync.WaitGroup
 				run.Go(func() { r.run(ctx) })
@@ -148,7 +149,7 @@ func TestPoison(t *testing.T) {
 			}
 			return echo(records), nil
 		}}
-		r := &redeemer{bank: bank, timeout: time.Minute, calls: 1, asks: make(chan *ask)}
+		r := &redeemer{banks: oneBank{bank}, timeout: time.Minute, calls: 1, asks: make(chan *ask)}
 		ctx, cancel := context.WithCancel(t.Context())
 		var run, wg sync.WaitGroup
 		run.Go(func() { r.run(ctx) })
@@ -183,10 +184,10 @@ func TestCallErrors(t *testing.T) {
 		"lost": {nil, errLost}, "busy": {nil, busyError()}, "short": {make([]client.Redeemed, 3), nil}, "long": {make([]client.Redeemed, 5), nil},
 	} {
 		calls := 0
-		r := &redeemer{timeout: time.Minute, bank: scripted{redeem: func(context.Context, [][]byte) ([]client.Redeemed, error) {
+		r := &redeemer{timeout: time.Minute, banks: oneBank{scripted{redeem: func(context.Context, [][]byte) ([]client.Redeemed, error) {
 			calls++
 			return tc.out, tc.err
-		}}}
+		}}}}
 		batch := make([]*ask, 4)
 		for i := range batch {
 			batch[i] = &ask{record: []byte{byte(i)}, answer: make(chan verdict, 1)}
@@ -203,17 +204,66 @@ func TestCallErrors(t *testing.T) {
 	}
 }
 
+// severalBanks answers for each record by its first byte: o is redeemed, l is lost, and r
+// refused together with all of its bank that it comes with, if one of them is bad.
+type severalBanks struct{ calls int }
+
+func (b *severalBanks) Redeem(_ context.Context, records [][]byte) ([]client.Redeemed, []error) {
+	b.calls++
+	out, errs := make([]client.Redeemed, len(records)), make([]error, len(records))
+	bad := slices.ContainsFunc(records, func(r []byte) bool { return string(r) == "r bad" })
+	for i, r := range records {
+		out[i].Secrets.IV[0] = r[len(r)-1]
+		switch {
+		case r[0] == 'l':
+			errs[i] = errLost
+		case r[0] == 'r' && bad:
+			errs[i] = problem.New(http.StatusBadRequest, "no")
+		}
+	}
+	return out, errs
+}
+
+func (b *severalBanks) Return(context.Context, [][]byte) ([]core.Status, []error) { panic("not here") }
+
+// TestSeveralBanks: what one bank does with its records is nothing to those of another,
+// which are asked for once; and a bad record is the only one that is refused.
+func TestSeveralBanks(t *testing.T) {
+	var banks severalBanks
+	records := [][]byte{[]byte("o1"), []byte("r1"), []byte("l1"), []byte("r2"), []byte("r bad"), []byte("o2"), []byte("r3")}
+	told := make([]int, len(records))
+	redeemAll(t.Context(), &banks, time.Minute, records, func(i int, v verdict) {
+		told[i]++
+		name := string(records[i])
+		good := v.err == nil && v.secrets.IV[0] == name[len(name)-1]
+		switch {
+		case name == "r bad" && refused(v.err), name[0] == 'l' && errors.Is(v.err, errLost):
+		case name != "r bad" && name[0] != 'l' && good:
+		default:
+			t.Errorf("%s: %v, its own secrets: %t", name, v.err, good)
+		}
+	})
+	for i, n := range told {
+		if n != 1 {
+			t.Errorf("%s was told of %d times", records[i], n)
+		}
+	}
+	if banks.calls != 1+2+2 { // all; r1 r2, r bad r3; r bad, r3
+		t.Errorf("%d calls", banks.calls)
+	}
+}
+
 // Who gives up before the record is on its way was not asked for; who gives up later
 // does not know.
 func TestGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := 0
 		release := make(chan struct{})
-		r := &redeemer{timeout: time.Hour, calls: 1, asks: make(chan *ask), bank: scripted{redeem: func(_ context.Context, records [][]byte) ([]client.Redeemed, error) {
+		r := &redeemer{timeout: time.Hour, calls: 1, asks: make(chan *ask), banks: oneBank{scripted{redeem: func(_ context.Context, records [][]byte) ([]client.Redeemed, error) {
 			seen += len(records)
 			<-release
 			return echo(records), nil
-		}}}
+		}}}}
 		run, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { r.run(run) })
@@ -299,7 +349,7 @@ func BenchmarkRedeemer(b *testing.B) {
 				calls++ // one worker
 				return inner.redeem(ctx, records)
 			}}
-			r := &redeemer{bank: bank, timeout: time.Minute, calls: 1, asks: make(chan *ask)}
+			r := &redeemer{banks: oneBank{bank}, timeout: time.Minute, calls: 1, asks: make(chan *ask)}
 			ctx, cancel := context.WithCancel(b.Context())
 			var run, wg sync.WaitGroup
 			run.Go(func() { r.run(ctx) })

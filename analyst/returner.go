@@ -2,7 +2,6 @@ package analyst
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,7 +36,7 @@ type debt struct {
 // its way to the bank somewhere. Until then the record stays held, so that no replay
 // meets a coin that is about to be returned.
 type returner struct {
-	bank    Bank
+	banks   Banks
 	timeout time.Duration // for one call
 	held    *held
 	log     *slog.Logger
@@ -48,8 +47,8 @@ type returner struct {
 	busy    int // taken from waiting and not settled yet
 }
 
-func newReturner(bank Bank, timeout time.Duration, h *held, log *slog.Logger) *returner {
-	return &returner{bank: bank, timeout: timeout, held: h, log: log, wake: make(chan struct{}, 1)}
+func newReturner(banks Banks, timeout time.Duration, h *held, log *slog.Logger) *returner {
+	return &returner{banks: banks, timeout: timeout, held: h, log: log, wake: make(chan struct{}, 1)}
 }
 
 // add takes over a held record. It never blocks.
@@ -152,7 +151,7 @@ func (r *returner) resolve(ctx context.Context, debts []debt) (redeemed, left []
 		return nil, nil
 	}
 	var failed error
-	redeemAll(ctx, r.bank, r.timeout, records(debts), func(i int, v verdict) {
+	redeemAll(ctx, r.banks, r.timeout, records(debts), func(i int, v verdict) {
 		d := debts[i]
 		switch {
 		case v.err != nil:
@@ -184,25 +183,27 @@ func (r *returner) giveBack(ctx context.Context, debts []debt) (left []debt) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	out, err := r.bank.Return(ctx, records(debts))
-	if err == nil && len(out) != len(debts) {
-		err = fmt.Errorf("analyst: the bank answered for %d of %d records", len(out), len(debts))
-	}
-	if err != nil {
-		r.log.Warn("cannot return coins; trying again", "coins", len(debts), "error", err)
-		return debts
-	}
+	out, errs := r.banks.Return(ctx, records(debts))
+	failed := 0
+	var last error
 	for i, d := range debts {
-		switch out[i] {
-		case core.StatusTemporary:
+		switch {
+		case errs[i] != nil:
+			failed, last = failed+1, errs[i]
 			left = append(left, d)
 			continue
-		case core.StatusOK:
+		case out[i] == core.StatusTemporary:
+			left = append(left, d)
+			continue
+		case out[i] == core.StatusOK:
 			r.log.Info("coin returned", "header", d.digest.String())
 		default:
 			r.log.Warn("the bank does not take a coin back", "header", d.digest.String(), "status", out[i].String())
 		}
 		r.held.release(d.digest, true)
+	}
+	if failed > 0 {
+		r.log.Warn("cannot return coins; trying again", "coins", failed, "error", last)
 	}
 	return left
 }

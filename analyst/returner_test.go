@@ -22,7 +22,7 @@ func runReturner(bank Bank, log *slog.Logger) (r *returner, stop func(limit time
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	r = newReturner(bank, 5*time.Second, newHeld(), log)
+	r = newReturner(oneBank{bank}, 5*time.Second, newHeld(), log)
 	ctx, cancel := context.WithCancel(context.Background())
 	finish := make(chan struct{})
 	var wg sync.WaitGroup
