@@ -11,7 +11,7 @@ SIZES  ?= 1e6 1e7 1e8
 OUT    ?= docs/plots
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race purego allocs sim emulate bench-once bench bench-scale bench-bank drill fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank drill fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ build: ## build bin/ecoin
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
 
-test: check race purego allocs sim bench-once ## everything that must pass: check, tests and fuzz seeds under the race detector, simulations, each benchmark once
+test: check race purego once sim ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once
 
 check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
@@ -51,10 +51,17 @@ generated: ## fail when that assembly is stale; test the generators
 	core/_asm/generate.sh -check
 	cd core/_asm && $(GO) test ./...
 
+# Under the race detector the ledger's tests and the drills are a fraction of their size (make full, make drill).
+# Not there: internal/sim, where one call follows the other (make sim).
+RACED = $(shell $(GO) list ./... | grep -v /internal/sim$$)
+
 race: ## go test over everything, under the race detector where it can be built
 	@if $(GO) test -race -run '^$$' ./internal/problem >/dev/null 2>&1; then race=-race; \
 	else race=; echo "No C compiler here: the tests run without the race detector, which needs one."; fi; \
-	set -x; $(GO) test $$race -timeout 15m ./...
+	set -x; $(GO) test $$race -timeout 15m $(RACED)
+
+full: ## the ledger's tests at full size, without the race detector
+	$(GO) test -timeout 15m ./ledger
 
 purego: ## the tests of core without assembly
 	$(GO) test -tags purego ./core/...
@@ -62,6 +69,13 @@ purego: ## the tests of core without assembly
 allocs: ## the tests that count allocations, which the race detector would falsify
 	$(GO) test -run Alloc ./...
 	$(GO) test -tags purego -run Alloc ./core/...
+
+# Packages with a test that counts allocations, or a benchmark; but the ledger, all of whose tests are to run.
+COUNTED = $(shell grep -rlE --include='*_test.go' '^func (Benchmark|Test[A-Za-z]*Alloc)' $$($(GO) list -f '{{.Dir}}' ./...) | xargs -n 1 dirname | sort -u | grep -v -e /ledger$$ -e /_asm)
+
+once: ## full, allocs and bench-once in one, without building anything twice (purego has its part of allocs)
+	$(GO) test -run Alloc -bench . -benchtime 1x -timeout 10m $(COUNTED)
+	$(GO) test -bench . -benchtime 1x -timeout 15m ./ledger
 
 sim: ## simulate clients, power losses and failing disks: the fixed seeds and a few new ones, or SEED=n ROUNDS=n
 	ECOIN_SIM_SEED=$(SEED) ECOIN_SIM_ROUNDS=$(ROUNDS) $(GO) test -count 1 -v -timeout 60m -run '$(if $(SEED)$(ROUNDS),TestNewSeeds,.)' ./internal/sim

@@ -157,7 +157,7 @@ func TestCrash(t *testing.T) {
 // crashRounds is how many rounds of 20 images there are.
 func crashRounds() int64 {
 	if raceEnabled {
-		return 5
+		return 1
 	}
 	return 15
 }

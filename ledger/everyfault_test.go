@@ -108,7 +108,9 @@ func everyFaultChild(t *testing.T, index bool) {
 		}
 		for _, length := range lengths {
 			for n := int64(1); n <= total; n++ {
-				if !index && k.kind == errorfs.OpFileSyncData { // nearly every sync of the log, for it is what answers wait for
+				if raceEnabled { // one of each kind
+					n += rng.Int64N(total)
+				} else if !index && k.kind == errorfs.OpFileSyncData { // nearly every sync of the log, for it is what answers wait for
 					n += rng.Int64N(stride)
 				} else {
 					n += rng.Int64N(1 + stride*n)
@@ -128,6 +130,9 @@ func everyFaultChild(t *testing.T, index bool) {
 				}
 				if t.Failed() {
 					return
+				}
+				if raceEnabled {
+					break
 				}
 			}
 		}

@@ -49,7 +49,7 @@ func TestFlippedLog(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	rounds := 150
 	if raceEnabled { // everything is many times slower
-		rounds = 50
+		rounds = 12
 	}
 	for round := range rounds {
 		damaged := slices.Clone(whole)

@@ -68,7 +68,7 @@ func TestFlippedRedo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	rounds := 200
 	if raceEnabled {
-		rounds = 40
+		rounds = 12
 	}
 	refused := 0
 	for round := range rounds {

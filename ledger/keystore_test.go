@@ -283,7 +283,7 @@ func TestKeySchemaStore(t *testing.T) {
 	t.Parallel()
 	seeds, steps := uint64(12), 60
 	if raceEnabled {
-		seeds, steps = 3, 30
+		seeds, steps = 2, 15
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

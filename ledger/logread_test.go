@@ -133,7 +133,7 @@ func TestLogReadsBack(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 7))
 	rounds := 1500
 	if raceEnabled {
-		rounds = 200
+		rounds = 80
 	}
 	refused := 0
 	for range rounds {

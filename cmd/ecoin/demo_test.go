@@ -33,6 +33,7 @@ type demoFigures struct {
 func TestDemo(t *testing.T) {
 	csv := filepath.Join("..", "..", "testdata", "occupancy-datatest.csv")
 	t.Run("telemetry", func(t *testing.T) {
+		t.Parallel() // it mostly waits
 		stdout, stderr, err := runDemo(t, "--json", "--operations", "3")
 		if err != nil {
 			t.Fatalf("%v\n%s", err, stderr)
@@ -40,6 +41,7 @@ func TestDemo(t *testing.T) {
 		checkDemo(t, stdout)
 	})
 	t.Run("suite=xwing", func(t *testing.T) {
+		t.Parallel() // it mostly waits
 		stdout, stderr, err := runDemo(t, "--json", "--operations", "3", "--suite", "xwing")
 		if err != nil {
 			t.Fatalf("%v\n%s", err, stderr)
@@ -47,6 +49,7 @@ func TestDemo(t *testing.T) {
 		checkDemo(t, stdout)
 	})
 	t.Run("csv", func(t *testing.T) {
+		t.Parallel() // it mostly waits
 		stdout, stderr, err := runDemo(t, "--csv", csv)
 		if err != nil {
 			t.Fatalf("%v\n%s%s", err, stdout, stderr)

@@ -17,7 +17,7 @@ func TestMeasures(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, "ecoin/cmd/ecoin").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	o := &options{Bank: binary, Suite: "x25519", Time: time.Second, Rounds: 1, Idle: 50, Shapes: []shape{{100, 4}},
+	o := &options{Bank: binary, Suite: "x25519", Time: 200 * time.Millisecond, Rounds: 1, Idle: 50, Shapes: []shape{{100, 4}},
 		Only: []string{"closed", "open", "idle", "handshakes"}, Dir: dir, Out: filepath.Join(dir, "out")}
 	if err := run(t.Context(), o); err != nil {
 		t.Fatal(err)

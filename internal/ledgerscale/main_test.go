@@ -28,7 +28,7 @@ func TestSmoke(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	o := &options{
 		Sizes: []count{1e15, 100_000}, IndexBytes: []count{1 << 30, 0}, CacheBytes: 16 << 20,
-		Time: time.Second, KillAfter: time.Second, Waiters: 16, Coins: 64, Dir: dir, Out: out, reserve: 1,
+		Time: 300 * time.Millisecond, KillAfter: 300 * time.Millisecond, Waiters: 16, Coins: 64, Dir: dir, Out: out, reserve: 1,
 	}
 	if err := o.Validate(); err != nil {
 		t.Fatal(err)

@@ -52,6 +52,15 @@ type Options struct {
 // ledger before it opens the same storage again, and then expects it as it was.
 type Store func(o Options) (Ledger, error)
 
+// part returns n, or a fifth of it under the race detector, which makes everything many
+// times slower and finds in the first rounds what it finds at all.
+func part(n int) int {
+	if raceEnabled {
+		return n / 5
+	}
+	return n
+}
+
 // Run tests an implementation. newStore makes a new storage, which lasts as long as
 // the test it is made for.
 func Run(t *testing.T, newStore func(t testing.TB) Store) {

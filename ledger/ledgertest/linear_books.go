@@ -137,7 +137,7 @@ var booksModel = porcupine.Model{
 // and asks for one order of everything that explains it.
 func testLinearizableBooks(t *testing.T, newStore func(testing.TB) Store) {
 	w := newWorld(t, newStore)
-	for round := range 40 {
+	for round := range part(40) {
 		h := booksHistory{w: w, index: make(map[ledger.AccountID]int), attempts: make(map[core.Salt]int)}
 		for i := range h.accounts {
 			h.accounts[i] = w.collector(booksCredit)

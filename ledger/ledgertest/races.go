@@ -145,7 +145,7 @@ func testReturnRefundRace(t *testing.T, newStore func(testing.TB) Store) {
 // testWithdrawRepeatRace asks for one withdrawal many times at once.
 func testWithdrawRepeatRace(t *testing.T, newStore func(testing.TB) Store) {
 	w := newWorld(t, newStore)
-	const rounds = 25
+	rounds := int64(part(25))
 	c := w.collector(20 * rounds)
 	for round := range rounds {
 		id := w.id()
@@ -183,7 +183,7 @@ func testWithdrawRepeatRace(t *testing.T, newStore func(testing.TB) Store) {
 // testWithdrawBalanceRace withdraws more than there is.
 func testWithdrawBalanceRace(t *testing.T, newStore func(testing.TB) Store) {
 	w := newWorld(t, newStore)
-	for range 20 {
+	for range part(20) {
 		c := w.collector(105)
 		var ok atomic.Int64
 		together(16, func(int) {
@@ -248,7 +248,7 @@ func testGrantRace(t *testing.T, newStore func(testing.TB) Store) {
 
 // testPinRace adds one pin many times at once, and removes it in between.
 func testPinRace(t *testing.T, newStore func(testing.TB) Store) {
-	const rounds = 50
+	rounds := part(50)
 	w := newWorld(t, newStore)
 	for range rounds {
 		pin := w.pin()
@@ -315,7 +315,7 @@ func testAuditUnderLoad(t *testing.T, newStore func(testing.TB) Store) {
 			}
 		})
 	}
-	for range 40 {
+	for range part(40) {
 		w.audit()
 	}
 	stop.Store(true)

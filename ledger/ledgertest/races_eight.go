@@ -13,9 +13,10 @@ import (
 // two collectors ask for its refund, in calls of up to 64 coins, each in another order.
 // One of the eight gets each coin; the others are told so, collectors also by whom.
 func testEveryCoinEightTimes(t *testing.T, newStore func(testing.TB) Store) {
-	const coins, racers, redeemers = 4000, 8, 6
+	const racers, redeemers = 8, 6
+	coins := part(4000)
 	w := newWorld(t, newStore)
-	fps := w.coins(w.collector(coins), coins)
+	fps := w.coins(w.collector(int64(coins)), coins)
 	var accounts [racers]ledger.AccountID
 	index := make(map[ledger.AccountID]int)
 	for i := range accounts {
@@ -24,8 +25,8 @@ func testEveryCoinEightTimes(t *testing.T, newStore func(testing.TB) Store) {
 		}
 		index[accounts[i]] = i
 	}
-	var winner [coins]atomic.Int32 // racer + 1
-	var named [coins][racers]int   // racer + 1 that a loser was told of
+	winner := make([]atomic.Int32, coins) // racer + 1
+	named := make([][racers]int, coins)   // racer + 1 that a loser was told of
 	var won [racers]int64
 	together(racers, func(i int) {
 		d := core.Digest{byte(i)}
@@ -82,7 +83,7 @@ func testEveryCoinEightTimes(t *testing.T, newStore func(testing.TB) Store) {
 	for i := range accounts {
 		w.wantBalance(accounts[i], won[i])
 	}
-	if a := w.audit(); a.Live != 0 || a.Redeemed+a.Refunded != coins {
+	if a := w.audit(); a.Live != 0 || a.Redeemed+a.Refunded != int64(coins) {
 		t.Errorf("of %d coins %d are live, %d redeemed, %d refunded", coins, a.Live, a.Redeemed, a.Refunded)
 	}
 }

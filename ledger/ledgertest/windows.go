@@ -14,14 +14,14 @@ import (
 func testSpentWindow(t *testing.T, newStore func(testing.TB) Store) {
 	for _, offset := range []time.Duration{0, spentWindow / 2, spentWindow - time.Second, spentWindow - time.Millisecond} {
 		w := newWorld(t, newStore)
-		c, thief, an := w.collector(100), w.collector(0), w.analyst()
+		c, thief, an := w.collector(200), w.collector(0), w.analyst()
 		fps := w.coins(c, 2)
 		w.clock.advance(offset)
 		at, d := w.clock.Now(), w.digest()
 		w.redeem(an, fps[0], d)
 		w.refund(c, fps[1])
 		gone := 0
-		const steps = 16 // per window
+		steps := part(20) // per window
 		for step := 0; step <= 5*steps; step++ {
 			age := w.clock.Now().Sub(at)
 			retry, refund, again := w.redeem(an, fps[0], d), w.refund(thief, fps[0]), w.refund(c, fps[1])
@@ -48,7 +48,7 @@ func testSpentWindow(t *testing.T, newStore func(testing.TB) Store) {
 			if s := w.redeem(an, w.coins(c, 1)[0], d); s != core.StatusOK {
 				t.Fatal(s)
 			}
-			w.clock.advance(spentWindow / steps)
+			w.clock.advance(spentWindow / time.Duration(steps))
 		}
 		if gone == 0 {
 			t.Errorf("offset %v: records are still there after 5 windows", offset)
