@@ -147,9 +147,20 @@ func (p *proc) terminate() {
 // ecoin runs a command to its end in this process.
 func ecoin(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, err bytes.Buffer
+	var out, err lockedBuffer // a log and a progress may write at once
 	code = run(context.Background(), args, streams{&out, &err})
-	return code, out.String(), err.String()
+	return code, out.buf.String(), err.buf.String()
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
 }
 
 // mustEcoin runs a command that must succeed and returns what it printed.
