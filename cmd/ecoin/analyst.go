@@ -12,12 +12,11 @@ import (
 
 	"ecoin/analyst"
 	"ecoin/analyst/analysis"
-	"ecoin/client"
 	"ecoin/internal/identity"
 )
 
 type analystCmd struct {
-	bankFlags
+	banksFlags
 	Listen       string            `help:"Address to listen on." default:"127.0.0.1:7643"`
 	URL          string            `name:"url" help:"URL by which the director reaches this analyst. Default: https:// and the bound address."`
 	ID           string            `name:"id" help:"Name of the registration at the director. Default: made from the key."`
@@ -45,26 +44,26 @@ func (c *analystCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	bank, err := c.client(client.Retry{}) // see analyst.Bank
-	if err != nil {
-		return err
-	}
-	defer bank.Close()
-	a, err := analyst.New(analyst.Options{
+	o := analyst.Options{
 		Address:          c.Listen,
 		URL:              c.URL,
 		ID:               c.ID,
 		Identity:         id,
 		Director:         c.Director,
 		DirectorPin:      pin,
-		Bank:             bank,
 		Analyses:         analyses,
 		Capacity:         c.Capacity,
 		MaxBody:          c.MaxBody,
 		AnalysisTimeout:  max(c.ExecTimeout, 10*time.Second),
 		OperationTimeout: c.Timeout,
 		Logger:           log,
-	})
+	}
+	closeBanks, err := c.open(ctx, log, &o)
+	if err != nil {
+		return err
+	}
+	defer closeBanks()
+	a, err := analyst.New(o)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -167,24 +166,21 @@ func TestLoadgenOnABankThatRuns(t *testing.T) {
 	}
 }
 
-// TestLoadgenSelfTest: a rate that any machine can send, and one that none can, which must be
-// said.
+// TestLoadgenSelfTest: a rate that any machine can send, and one that few can; what was not
+// sent must be said.
 func TestLoadgenSelfTest(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		rate  string
-		codes []int
-	}{{"100", []int{0, int(exitInvalid)}}, {"5000000", []int{int(exitInvalid)}}} {
+	for _, rate := range []string{"100", "200000"} {
 		file := filepath.Join(t.TempDir(), "run.json")
-		code, out, errs := ecoinProcess(t, "loadgen", "self-test", "--rate", c.rate, "--duration=1s", "--json", file)
-		if !slices.Contains(c.codes, code) || !strings.Contains(out, "Generator") {
-			t.Errorf("at %s a second: exit code %d, want one of %v:\n%s%s", c.rate, code, c.codes, out, errs)
+		code, out, errs := ecoinProcess(t, "loadgen", "self-test", "--rate", rate, "--duration=1s", "--json", file)
+		if code != 0 && code != int(exitInvalid) || !strings.Contains(out, "Generator") {
+			t.Errorf("at %s a second: exit code %d:\n%s%s", rate, code, out, errs)
 		}
 		r, err := result.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if total := r.Total(); total.OK == 0 || total.Failed > 0 || r.Audit != nil || (code == 0) != (len(r.Invalid) == 0) {
+		if total := r.Total(); total.Sent+total.Skipped != total.Planned || total.Failed > 0 || r.Audit != nil || (code == 0) != (len(r.Invalid) == 0) || code == 0 && total.Skipped > 0 {
 			t.Errorf("%+v, %v", total, r.Invalid)
 		}
 	}
