@@ -77,7 +77,11 @@ func (b *Browser) event(event any) {
 	case *log.EventEntryAdded:
 		b.errors = append(b.errors, string(e.Entry.Level)+": "+e.Entry.Text)
 	case *runtime.EventExceptionThrown:
-		b.errors = append(b.errors, "exception: "+e.ExceptionDetails.Text)
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+		b.errors = append(b.errors, "exception: "+text)
 	case *runtime.EventConsoleAPICalled:
 		text, _ := json.Marshal(e.Args)
 		b.errors = append(b.errors, string(e.Type)+": "+string(text))
@@ -99,14 +103,14 @@ func (b *Browser) do(action chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// navigate opens a URL and waits until it is loaded.
-func (b *Browser) navigate(url string) { b.t.Helper(); b.do(chromedp.Navigate(url)) }
+// Navigate opens a URL and waits until it is loaded.
+func (b *Browser) Navigate(url string) { b.t.Helper(); b.do(chromedp.Navigate(url)) }
 
-// width makes the window that many pixels wide.
-func (b *Browser) width(pixels int64) { b.t.Helper(); b.do(chromedp.EmulateViewport(pixels, 800)) }
+// Width makes the window that many pixels wide.
+func (b *Browser) Width(pixels int64) { b.t.Helper(); b.do(chromedp.EmulateViewport(pixels, 800)) }
 
-// scheme makes the browser prefer "light" or "dark".
-func (b *Browser) scheme(name string) {
+// Scheme makes the browser prefer "light" or "dark".
+func (b *Browser) Scheme(name string) {
 	b.t.Helper()
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
@@ -123,15 +127,25 @@ func (b *Browser) Eval(expression string) string {
 	return value
 }
 
-// asked returns the URLs that were asked for.
-func (b *Browser) asked() []string {
+// Text returns what an element shows, "" while it is not there.
+func (b *Browser) Text(selector string) string {
+	b.t.Helper()
+	quoted, err := json.Marshal(selector)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.Eval("document.querySelector(" + string(quoted) + ")?.textContent ?? ''")
+}
+
+// Asked returns the URLs that were asked for.
+func (b *Browser) Asked() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.requests)
 }
 
-// said returns what the console said, exceptions and what a policy forbade among it.
-func (b *Browser) said() []string {
+// Said returns what the console said, exceptions and what a policy forbade among it.
+func (b *Browser) Said() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.errors)

@@ -53,17 +53,17 @@ func (b *Browser) Look(t *testing.T, html []byte, plots string) {
 	if err := os.WriteFile(path, html, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := len(b.asked())
-	b.navigate("file://" + path)
+	before := len(b.Asked())
+	b.Navigate("file://" + path)
 	if got := b.Eval(`document.querySelectorAll("figure").length`); got != plots {
 		t.Errorf("%s plots, want %s", got, plots)
 	}
 	grounds := map[string]bool{}
 	for _, scheme := range []string{"light", "dark"} {
-		b.scheme(scheme)
+		b.Scheme(scheme)
 		grounds[b.Eval("getComputedStyle(document.body).backgroundColor")] = true
 		for _, width := range []int64{400, 600, 900, 1400} {
-			b.width(width)
+			b.Width(width)
 			for name, script := range map[string]string{"plots": badFigures, "too wide": wide, "too pale": pale} {
 				if got := b.Eval(script); got != "" {
 					t.Errorf("%s, %d px, %s: %s", scheme, width, name, got)
@@ -77,10 +77,10 @@ func (b *Browser) Look(t *testing.T, html []byte, plots string) {
 	if got := b.Eval(`document.scripts.length + " " + document.images.length + " " + (document.title === "owned")`); got != "0 0 false" {
 		t.Errorf("scripts, images, owned: %s", got)
 	}
-	if got := b.asked()[before:]; len(got) != 1 || got[0] != "file://"+path {
+	if got := b.Asked()[before:]; len(got) != 1 || got[0] != "file://"+path {
 		t.Errorf("it asked for %q", got)
 	}
-	if got := b.said(); len(got) != 0 {
+	if got := b.Said(); len(got) != 0 {
 		t.Errorf("the console says %q", got)
 	}
 }
