@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"ecoin/internal/wire"
@@ -103,11 +104,9 @@ func TestLostRequestsAndAnswersAreSettled(t *testing.T) {
 func TestOtherCoinsForTheSameKey(t *testing.T) {
 	b := newFakeBank(t)
 	b.lie.again = true
-	lost := false
+	var lost atomic.Bool
 	b.lose = func(path string, after bool) bool {
-		lose := path == wire.PathWithdraw && after && !lost
-		lost = lost || lose
-		return lose
+		return path == wire.PathWithdraw && after && lost.CompareAndSwap(false, true)
 	}
 	j := job(Weight{Withdraw, 1})
 	j.Conns = 1
