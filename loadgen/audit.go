@@ -20,7 +20,7 @@ import (
 // then proves what became of the coins by asking for the refund of each (or of as many as the
 // plan says, drawn at random): a live coin is refunded, a redeemed one is not, and the bank
 // says who redeemed it, and one that was refunded is refunded to the same collector again.
-func (w *Worker) audit(ctx context.Context) *result.Audit {
+func (w *worker) audit(ctx context.Context) *result.Audit {
 	a := &result.Audit{}
 	w.settle(ctx, a)
 	books := w.books()
@@ -93,7 +93,7 @@ func (w *withdraws) book() *book {
 
 // prove compares what the bank says of coins with what the load believes. Live ones are
 // refunded by that.
-func (w *Worker) prove(ctx context.Context, b *book) {
+func (w *worker) prove(ctx context.Context, b *book) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2 * runtime.GOMAXPROCS(0))
 	group := map[uint32][]int{}
@@ -121,7 +121,7 @@ func (w *Worker) prove(ctx context.Context, b *book) {
 }
 
 // proveSome asks for the coins of one collector.
-func (w *Worker) proveSome(ctx context.Context, b *book, coins []int) {
+func (w *worker) proveSome(ctx context.Context, b *book, coins []int) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	left := coins
@@ -147,7 +147,7 @@ func (w *Worker) proveSome(ctx context.Context, b *book, coins []int) {
 }
 
 // compare holds one answer against what the load believes.
-func (w *Worker) compare(b *book, i int, a refundAnswer) {
+func (w *worker) compare(b *book, i int, a refundAnswer) {
 	said := fmt.Sprintf("%v", a.status)
 	// The bank keeps the evidence for a while only; a longer load cannot ask for it.
 	forgotten := time.Since(w.started) > w.plan.Evidence && a.status == core.StatusNotLive
@@ -179,7 +179,7 @@ func (w *Worker) compare(b *book, i int, a refundAnswer) {
 }
 
 // agreed counts a coin of which the bank says what the load believes.
-func (w *Worker) agreed(refund bool) {
+func (w *worker) agreed(refund bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.proved++
@@ -211,7 +211,7 @@ func repeated(books []*book) (n int) {
 const maxProblems = 20
 
 // problem notes something that must not be.
-func (w *Worker) problem(text string) {
+func (w *worker) problem(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.problems {

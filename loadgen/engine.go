@@ -53,7 +53,7 @@ func (e *engine) run(ctx context.Context, start time.Time, visit func(result.Sec
 		}
 	} else {
 		slots := make(chan slot, backlog)
-		p := &pacer{start: start, slots: slots, sleep: e.sleep, plan: e.plan, due: e.rec.plan, skip: func(s slot) { e.skip(0, s, "not sent: too many sends were waiting") }}
+		p := &pacer{start: start, slots: slots, sleep: e.sleep, plan: e.plan, due: e.rec.plan, skip: func(s slot, why string) { e.skip(0, s, why) }}
 		wg.Go(func() { p.run(ctx) })
 		for w := range e.plan.Conns {
 			wg.Go(func() { e.open(ctx, w, start, slots) })

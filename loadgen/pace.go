@@ -25,8 +25,8 @@ type pacer struct {
 	plan  *plan
 	start time.Time
 	slots chan slot
-	due   func(Kind) // called for each send of the load proper, at its moment
-	skip  func(slot) // called for each send that found the backlog full
+	due   func(Kind)               // called for each send of the load proper, at its moment
+	skip  func(s slot, why string) // called for each send that nobody will make
 	sleep func(time.Duration)
 }
 
@@ -55,11 +55,14 @@ func (p *pacer) run(ctx context.Context) {
 			if s.at >= 0 {
 				p.due(s.kind)
 			}
-			s.late = time.Since(p.start) - s.at
+			if s.late = time.Since(p.start) - s.at; s.late > p.plan.Patience {
+				p.skip(s, "not sent: the generator was too late")
+				continue
+			}
 			select {
 			case p.slots <- s:
 			default:
-				p.skip(s)
+				p.skip(s, "not sent: too many sends were waiting")
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func (p *plan) need(k Kind) (int, error) {
 	n := (p.share(k, sends) + 1) * batch
 	if n > int64(p.MostCoins) {
 		return 0, fmt.Errorf("%w: %d for %v, and %d is the most: send for a shorter time, or allow more (a coin takes %d bytes of memory)",
-			ErrTooManyCoins, n, k, p.MostCoins, len(core.Coin{})+p.suite.RecordLen()+2)
+			errTooManyCoins, n, k, p.MostCoins, len(core.Coin{})+p.suite.RecordLen()+2)
 	}
 	return int(n), nil
 }
@@ -54,15 +54,15 @@ func (p *plan) needs() (sum int, err error) {
 	return sum, nil
 }
 
-// ErrTooManyCoins is returned for a load that takes more coins than may be prepared.
-var ErrTooManyCoins = errors.New("loadgen: this load takes too many coins")
+// errTooManyCoins is returned for a load that takes more coins than may be prepared.
+var errTooManyCoins = errors.New("loadgen: this load takes too many coins")
 
 // progress is told how many of all coins are prepared.
 type progress func(done, all int)
 
-// prepare withdraws n coins, each parcel of them by one collector, and seals a header
+// stock withdraws n coins, each parcel of them by one collector, and seals a header
 // for each unless key is nil. ivs is filled if it is not nil.
-func (w *Worker) prepare(ctx context.Context, n, parcel int, key *core.PublicKey, ivs []core.IV, tell progress) (*book, error) {
+func (w *worker) stock(ctx context.Context, n, parcel int, key *core.PublicKey, ivs []core.IV, tell progress) (*book, error) {
 	b := &book{coins: make([]core.Coin, n), state: make([]state, n), by: make([]uint8, n)}
 	parcel = min(parcel, max(n, 1))
 	parcels := (n + parcel - 1) / parcel
@@ -113,7 +113,7 @@ func (w *Worker) prepare(ctx context.Context, n, parcel int, key *core.PublicKey
 }
 
 // buy withdraws coins, and asks again for a while when the bank is busy or does not answer.
-func (w *Worker) buy(ctx context.Context, owner uint32, coins []core.Coin, buf *[]byte) error {
+func (w *worker) buy(ctx context.Context, owner uint32, coins []core.Coin, buf *[]byte) error {
 	ws := withdraws{plan: w.plan, collectors: w.collectors}
 	for len(coins) > 0 {
 		p := purchase{owner: owner, n: min(len(coins), wire.MaxWithdraw)}

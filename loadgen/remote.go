@@ -97,13 +97,13 @@ func serve(ctx context.Context, in io.Reader, say func(news)) error {
 	if o.Job == nil {
 		return errors.New("loadgen: the first order is not a job")
 	}
-	w, err := NewWorker(o.Job)
+	w, err := newWorker(o.Job)
 	if err != nil {
 		return err
 	}
-	defer w.Close()
+	defer w.close()
 	last := time.Now()
-	if err := w.Prepare(ctx, func(done, all int) {
+	if err := w.prepare(ctx, func(done, all int) {
 		if now := time.Now(); now.Sub(last) > 200*time.Millisecond || done == all {
 			last = now
 			say(news{Done: done, All: all})
@@ -115,13 +115,16 @@ func serve(ctx context.Context, in io.Reader, say func(news)) error {
 	if o, err = next(); err != nil || o.Start <= 0 {
 		return errors.Join(err, errors.New("loadgen: no order to start"))
 	}
-	w.Run(ctx, time.Now().Add(o.Start), func(s result.Second) { say(news{Second: &s}) })
+	w.run(ctx, time.Now().Add(o.Start), func(s result.Second) { say(news{Second: &s}) })
 	say(news{Ended: true})
 	if o, err = next(); err != nil || !o.Finish {
 		return errors.Join(err, errors.New("loadgen: no order to finish"))
 	}
-	say(news{Run: w.Finish(ctx)})
-	return nil
+	run, err := w.finish(ctx)
+	if err == nil {
+		say(news{Run: run})
+	}
+	return err
 }
 
 // there is a worker in another process.
@@ -247,11 +250,11 @@ func (t *there) close() {
 // team starts the workers of a load.
 func (s *Stage) team(ctx context.Context, l *Load, jobs []*Job) (team []member, err error) {
 	if l.Local == 0 && len(l.Commands) == 0 {
-		w, err := NewWorker(jobs[0])
+		w, err := newWorker(jobs[0])
 		if err != nil {
 			return nil, err
 		}
-		return []member{here{w}}, nil
+		return []member{w}, nil
 	}
 	defer func() {
 		if err != nil {

@@ -118,7 +118,7 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 	low, high := 0.0, 0.0
 	for range maxDoublings {
 		holds, generator, err := try(rate, false)
-		if errors.Is(err, ErrTooManyCoins) && low > 0 {
+		if errors.Is(err, errTooManyCoins) && low > 0 {
 			out.Ended = err.Error()
 			break
 		}
@@ -152,7 +152,7 @@ func search(o SearchOptions, run func(rate float64) (*result.Run, error)) (*Sear
 	if low > 0 {
 		for _, f := range o.Beyond {
 			_, _, err := try(low*f, true)
-			if errors.Is(err, ErrTooManyCoins) {
+			if errors.Is(err, errTooManyCoins) {
 				break
 			}
 			if err != nil {

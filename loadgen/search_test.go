@@ -20,7 +20,7 @@ type pretended struct {
 
 func (p *pretended) run(rate float64) (*result.Run, error) {
 	if p.coins > 0 && rate > p.coins {
-		return nil, fmt.Errorf("%w: too many", ErrTooManyCoins)
+		return nil, fmt.Errorf("%w: too many", errTooManyCoins)
 	}
 	p.runs = append(p.runs, rate)
 	r := &result.Run{Took: 10, Setup: result.Setup{Batch: 2, Model: "open"}, Kinds: []result.Kind{{Name: "redeem", Planned: 100, Sent: 100, OK: 100}}, Audit: &result.Audit{OK: !p.breach}}
@@ -102,7 +102,7 @@ func TestSearchEnds(t *testing.T) {
 	if err != nil || found.Highest != 400 || found.Failing != 0 || found.Ended == "" {
 		t.Errorf("%v, %+v", err, found)
 	}
-	if _, err := searchFor(t, &pretended{holds: 1e9, coins: 50}, nil); !errors.Is(err, ErrTooManyCoins) {
+	if _, err := searchFor(t, &pretended{holds: 1e9, coins: 50}, nil); !errors.Is(err, errTooManyCoins) {
 		t.Errorf("the first rate takes too many coins: %v", err)
 	}
 	found, err = searchFor(t, &pretended{holds: 0}, nil)

@@ -45,7 +45,7 @@ func SelfTest(ctx context.Context, o SelfTestOptions) (run *result.Run, err erro
 		return nil, err
 	}
 	seed := fleet.NewSeed()
-	w, err := NewWorker(&Job{
+	w, err := newWorker(&Job{
 		Bank: fmt.Sprint(attrs["address"]), ServerName: "127.0.0.1", Roots: string(cert),
 		Mix: []Weight{{Null, 1}}, Schedule: o.Schedule, Duration: o.Duration, Warmup: time.Second, Patience: time.Second, Timeout: 10 * time.Second, Evidence: time.Hour,
 		Conns: o.Conns, Suite: "x25519", Batch: 1, Seed: seed.Reveal(), Analysts: []Account{{Index: 0}, {Index: 1}}, Fleet: 1, Workers: 1, Resume: 1,
@@ -53,12 +53,14 @@ func SelfTest(ctx context.Context, o SelfTestOptions) (run *result.Run, err erro
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
-	if err := w.Prepare(ctx, nil); err != nil {
+	defer w.close()
+	if err := w.prepare(ctx, nil); err != nil {
 		return nil, err
 	}
-	w.Run(ctx, time.Now().Add(1500*time.Millisecond), o.Visit)
-	run = w.Finish(ctx)
+	w.run(ctx, time.Now().Add(1500*time.Millisecond), o.Visit)
+	if run, err = w.finish(ctx); err != nil {
+		return nil, err
+	}
 	run.Command, run.Machine, run.Audit = o.Command, machine(), nil
 	run.Setup.Target = "a server that does nothing"
 	run.Invalid = invalid(run)

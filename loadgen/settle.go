@@ -16,7 +16,7 @@ const settleTime = 90 * time.Second
 
 // settle asks again for everything that was asked and not answered, until it is, and
 // says how many coins that were, and how many are answered now.
-func (w *Worker) settle(ctx context.Context, a *result.Audit) {
+func (w *worker) settle(ctx context.Context, a *result.Audit) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	for _, b := range w.books() {
@@ -57,7 +57,7 @@ func again(ctx context.Context, f func() bool) bool {
 }
 
 // settleCoins asks again for the coins of a book in one state after the other.
-func (w *Worker) settleCoins(ctx context.Context, b *book, a *result.Audit) {
+func (w *worker) settleCoins(ctx context.Context, b *book, a *result.Audit) {
 	for _, doubtful := range []state{asked, refunding, operating} {
 		w.groups(b, doubtful, func(coins []int) {
 			a.Unanswered += int64(len(coins))
@@ -85,7 +85,7 @@ func (w *Worker) settleCoins(ctx context.Context, b *book, a *result.Audit) {
 
 // groups calls visit with the coins in a state, up to wire.MaxBatch at a time, that one
 // account may ask for together.
-func (w *Worker) groups(b *book, in state, visit func(coins []int)) {
+func (w *worker) groups(b *book, in state, visit func(coins []int)) {
 	group := map[uint32][]int{}
 	for i := range b.state {
 		if b.state[i] != in {
@@ -107,7 +107,7 @@ func (w *Worker) groups(b *book, in state, visit func(coins []int)) {
 
 // redeemAgain asks for coins of one analyst. Whether the first request was carried out or
 // this one is: either way the coin is redeemed.
-func (w *Worker) redeemAgain(ctx context.Context, b *book, coins []int) {
+func (w *worker) redeemAgain(ctx context.Context, b *book, coins []int) {
 	var body []byte
 	for _, i := range coins {
 		body = append(body, b.record(i)...)
@@ -134,7 +134,7 @@ func (w *Worker) redeemAgain(ctx context.Context, b *book, coins []int) {
 
 // refundAgain asks for coins of one collector: of refunds that were not answered, and of
 // operations without a reply.
-func (w *Worker) refundAgain(ctx context.Context, b *book, coins []int, from state) {
+func (w *worker) refundAgain(ctx context.Context, b *book, coins []int, from state) {
 	for j, answer := range w.refund(ctx, b, coins) {
 		i := coins[j]
 		switch {
@@ -157,7 +157,7 @@ type refundAnswer struct {
 }
 
 // refund asks for coins of one collector; no answers when the call failed.
-func (w *Worker) refund(ctx context.Context, b *book, coins []int) []refundAnswer {
+func (w *worker) refund(ctx context.Context, b *book, coins []int) []refundAnswer {
 	body := make([]byte, 0, len(coins)*wire.CoinLen)
 	for _, i := range coins {
 		body = append(body, b.coins[i][:]...)

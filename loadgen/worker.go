@@ -18,9 +18,9 @@ import (
 	"ecoin/loadgen/result"
 )
 
-// A Worker makes one process's share of a load: [Worker.Prepare], [Worker.Run],
-// [Worker.Finish], [Worker.Close], in this order, by one goroutine.
-type Worker struct {
+// A worker makes one process's share of a load: prepare, run, finish, close, in this
+// order, by one goroutine.
+type worker struct {
 	plan                            *plan
 	analysts, collectors, directors *fleet.Pool
 	redeems                         *redeems
@@ -38,13 +38,13 @@ type Worker struct {
 	refunded int64 // of them live ones, which are refunded by that
 }
 
-// NewWorker checks a job. It does not connect yet.
-func NewWorker(j *Job) (*Worker, error) {
+// newWorker checks a job. It does not connect yet.
+func newWorker(j *Job) (*worker, error) {
 	p, err := j.check()
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{plan: p}
+	w := &worker{plan: p}
 	w.engine = &engine{plan: p, rec: newRecorder(), sleep: sleep}
 	options := fleet.PoolOptions{Connected: w.engine.rec.connect, Address: p.Bank, Name: p.ServerName, Roots: p.roots, Seed: p.seed, Requests: p.Wake, Resume: p.Resume}
 	options.Role, options.Idle, options.Sessions = roleAnalyst, 2*p.Conns, 4*len(p.Analysts)
@@ -62,8 +62,8 @@ func NewWorker(j *Job) (*Worker, error) {
 // maxSessions is how many collectors keep a TLS session; about 3 KiB each.
 const maxSessions = 50_000
 
-// Prepare withdraws the coins that the load takes, and seals them.
-func (w *Worker) Prepare(ctx context.Context, tell progress) error {
+// prepare withdraws the coins that the load takes, and seals them.
+func (w *worker) prepare(ctx context.Context, tell progress) error {
 	all, err := w.plan.needs()
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (w *Worker) Prepare(ctx context.Context, tell progress) error {
 			if err != nil {
 				return err
 			}
-			b, err := w.prepare(ctx, n, wire.MaxWithdraw, key, nil, tell)
+			b, err := w.stock(ctx, n, wire.MaxWithdraw, key, nil, tell)
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ func (w *Worker) Prepare(ctx context.Context, tell progress) error {
 			w.withdraws = newWithdraws(w.plan, w.collectors)
 			w.engine.doers[Withdraw] = w.withdraws
 		case Refund:
-			b, err := w.prepare(ctx, n, w.plan.Batch, nil, nil, tell)
+			b, err := w.stock(ctx, n, w.plan.Batch, nil, nil, tell)
 			if err != nil {
 				return err
 			}
@@ -108,7 +108,7 @@ func (w *Worker) Prepare(ctx context.Context, tell progress) error {
 				return err
 			}
 			ivs := make([]core.IV, n)
-			b, err := w.prepare(ctx, n, wire.MaxWithdraw, key, ivs, tell)
+			b, err := w.stock(ctx, n, wire.MaxWithdraw, key, ivs, tell)
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (w *Worker) Prepare(ctx context.Context, tell progress) error {
 
 // greet connects the analysts before the load, so that the first second is not all
 // handshakes.
-func (w *Worker) greet(ctx context.Context) error {
+func (w *worker) greet(ctx context.Context) error {
 	if w.redeems == nil && w.engine.doers[Null] == nil || w.plan.Wake > 0 {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (w *Worker) greet(ctx context.Context) error {
 }
 
 // books are the prepared coins.
-func (w *Worker) books() (all []*book) {
+func (w *worker) books() (all []*book) {
 	if w.redeems != nil {
 		all = append(all, w.redeems.book)
 	}
@@ -164,7 +164,7 @@ func (w *Worker) books() (all []*book) {
 }
 
 // key asks the bank for its public key of the plan's suite.
-func (w *Worker) key(ctx context.Context) (*core.PublicKey, error) {
+func (w *worker) key(ctx context.Context) (*core.PublicKey, error) {
 	c, err := w.collectors.Get(ctx, w.plan.First, time.Now().Add(w.plan.Timeout))
 	if err != nil {
 		return nil, fmt.Errorf("loadgen: connect to %s: %w", w.plan.Bank, err)
@@ -191,9 +191,9 @@ func (w *Worker) key(ctx context.Context) (*core.PublicKey, error) {
 	return nil, fmt.Errorf("loadgen: the bank has no key of the suite %v", w.plan.suite)
 }
 
-// Run makes the load; its first counted send is planned for start, its warm-up before that.
+// run makes the load; its first counted send is planned for start, its warm-up before that.
 // visit is called after each second.
-func (w *Worker) Run(ctx context.Context, start time.Time, visit func(result.Second)) {
+func (w *worker) run(ctx context.Context, start time.Time, visit func(result.Second)) {
 	w.started = start
 	var storms sync.WaitGroup
 	stop, cancel := context.WithCancel(ctx)
@@ -209,7 +209,7 @@ func (w *Worker) Run(ctx context.Context, start time.Time, visit func(result.Sec
 }
 
 // storm drops all idle connections at a moment, and has their clients connect again, all at once.
-func (w *Worker) storm(ctx context.Context, at time.Time) {
+func (w *worker) storm(ctx context.Context, at time.Time) {
 	if sleepPlain(ctx, at); ctx.Err() != nil {
 		return
 	}
@@ -218,8 +218,8 @@ func (w *Worker) storm(ctx context.Context, at time.Time) {
 	}
 }
 
-// Finish settles and audits, and returns what the load showed.
-func (w *Worker) Finish(ctx context.Context) *result.Run {
+// finish settles and audits, and returns what the load showed.
+func (w *worker) finish(ctx context.Context) (*result.Run, error) {
 	p := w.plan
 	run := &result.Run{Format: result.Format, Started: w.started, Took: w.took.Seconds()}
 	w.engine.rec.finish(run)
@@ -245,7 +245,7 @@ func (w *Worker) Finish(ctx context.Context) *result.Run {
 	total := run.Total()
 	g.CPUUs = g.CPU * 1e6 / float64(max(total.Sent, 1))
 	run.Audit = w.audit(ctx)
-	return run
+	return run, nil
 }
 
 // workload describes the mix.
@@ -260,8 +260,8 @@ func (p *plan) workload() string {
 	return s
 }
 
-// Close closes all connections and wipes the coins.
-func (w *Worker) Close() {
+// close closes all connections and wipes the coins.
+func (w *worker) close() {
 	for _, p := range []*fleet.Pool{w.analysts, w.collectors, w.directors} {
 		if p != nil {
 			p.Close()

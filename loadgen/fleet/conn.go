@@ -66,8 +66,8 @@ func newConn(c *tls.Conn) *Conn { return &Conn{tls: c, in: bufio.NewReaderSize(c
 // Close closes the connection.
 func (c *Conn) Close() error { return c.tls.Close() }
 
-// Usable reports whether another request may be sent.
-func (c *Conn) Usable() bool { return !c.done }
+// usable reports whether another request may be sent.
+func (c *Conn) usable() bool { return !c.done }
 
 // Post sends a request and reads its answer. header is what comes between the standard
 // header lines and the body: lines that each end in CR LF, or nothing. After an error the

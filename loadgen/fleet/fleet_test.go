@@ -359,8 +359,8 @@ func answered(t *testing.T, answer string) (heard, error) {
 	defer near.Close()
 	c := newConn(tls.Client(near, &tls.Config{InsecureSkipVerify: true}))
 	r, err := c.Get("/", soon())
-	if err != nil && c.Usable() {
+	if err != nil && c.usable() {
 		t.Errorf("after %q the connection would be used again", answer)
 	}
-	return heard{r, c.Usable()}, err
+	return heard{r, c.usable()}, err
 }

@@ -106,7 +106,7 @@ func (p *Pool) Put(c *Conn) {
 		p.broke = time.Now()
 		p.mu.Unlock()
 	}
-	if !c.Usable() || p.o.Requests > 0 && c.requests >= p.o.Requests {
+	if !c.usable() || p.o.Requests > 0 && c.requests >= p.o.Requests {
 		_ = c.Close()
 		return
 	}
@@ -179,8 +179,8 @@ func (s *session) Put(_ string, state *tls.ClientSessionState) {
 	}
 }
 
-// DropIdle closes all idle connections and returns whose they were.
-func (p *Pool) DropIdle() []uint32 {
+// dropIdle closes all idle connections and returns whose they were.
+func (p *Pool) dropIdle() []uint32 {
 	p.mu.Lock()
 	var who []uint32
 	var all []*Conn
@@ -204,14 +204,14 @@ func (p *Pool) Counts() (connects, resumed int64) {
 }
 
 // Close closes all idle connections.
-func (p *Pool) Close() { p.DropIdle() }
+func (p *Pool) Close() { p.dropIdle() }
 
 // Reconnect closes all idle connections and has their clients connect again, all at once.
 func (p *Pool) Reconnect(ctx context.Context, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, who := range p.DropIdle() {
+	for _, who := range p.dropIdle() {
 		wg.Go(func() {
 			if c, err := p.connect(ctx, who); err == nil {
 				p.Put(c) // who could not connect does so with the next request
