@@ -64,8 +64,11 @@ func SelfTest(ctx context.Context, o SelfTestOptions) (run *result.Run, err erro
 	run.Command, run.Machine, run.Audit = o.Command, machine(), nil
 	run.Setup.Target = "a server that does nothing"
 	run.Invalid = invalid(run)
+	// The server does nothing, so nobody else is to blame.
+	if lag := run.Generator.Lag.Quantile(.99); lag > mostLag && len(run.Invalid) == 0 {
+		run.Invalid = append(run.Invalid, fmt.Sprintf("the generator sent one in a hundred more than %v late (at most %v)", lag.Round(10*time.Microsecond), mostLag))
+	}
 	if t := run.Total(); t.Skipped > 0 {
-		// The server does nothing, so nobody else is to blame.
 		run.Invalid = append(run.Invalid, fmt.Sprintf("the generator cannot keep this schedule here: %d of %d sends were skipped", t.Skipped, t.Planned))
 	}
 	return run, ctx.Err()

@@ -123,7 +123,7 @@ func (w *worker) prepare(ctx context.Context, tell progress) error {
 }
 
 // greet connects the analysts before the load, so that the first second is not all
-// handshakes.
+// handshakes, and has each ask something, because a server closes a connection that says nothing.
 func (w *worker) greet(ctx context.Context) error {
 	if w.redeems == nil && w.engine.doers[Null] == nil || w.plan.Wake > 0 {
 		return nil
@@ -136,6 +136,9 @@ func (w *worker) greet(ctx context.Context) error {
 		g.Go(func() (err error) {
 			if made[i], err = w.analysts.Get(ctx, w.plan.Analysts[i%len(w.plan.Analysts)].Index, deadline); err != nil {
 				return fmt.Errorf("loadgen: an analyst cannot connect to %s: %w", w.plan.Bank, err)
+			}
+			if _, err := made[i].Get(wire.PathKeys, deadline); err != nil {
+				return fmt.Errorf("loadgen: an analyst gets no answer from %s: %w", w.plan.Bank, err)
 			}
 			return nil
 		})

@@ -52,6 +52,10 @@ type Pool struct {
 	connects, resumed atomic.Int64
 }
 
+// restTime is how long a connection may be idle before it is looked at: the server may have
+// closed it.
+const restTime = time.Second
+
 // NewPool returns a pool without connections.
 func NewPool(o PoolOptions) *Pool {
 	return &Pool{o: o, idle: map[uint32][]*list.Element{}, order: list.New(), sessions: map[uint32]*tls.ClientSessionState{}}
@@ -71,7 +75,7 @@ func (p *Pool) Get(ctx context.Context, who uint32, deadline time.Time) (*Conn, 
 		p.forget(e)
 		p.mu.Unlock()
 		c := e.Value.(*Conn)
-		if c.used.After(broke) || alive(c.tls.NetConn(), c.requests > 0) {
+		if c.used.After(broke) && time.Since(c.used) < restTime || alive(c.tls.NetConn(), c.requests > 0) {
 			return c, nil
 		}
 		_ = c.Close()
