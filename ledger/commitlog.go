@@ -51,7 +51,10 @@ type commitLog struct {
 	filesMu sync.Mutex
 	files   []*redoFile // oldest first; the last is the writer's
 	old     []string    // files to use again, oldest first
-	held    [maxShards]uint64
+	// removing says that files older than those of old are being removed. Until they
+	// are gone no other may change its name, or a power loss could leave a log with a gap.
+	removing bool
+	held     [maxShards]uint64
 
 	// Owned by the writer.
 	file  vfs.File
@@ -87,8 +90,10 @@ const (
 	// shards that keep the oldest are asked to. It bounds the disk space of the log
 	// and the time to read it at start.
 	segmentsKept = 4
-	// filesSpared is how many files are kept to be used again.
-	filesSpared = 2
+	// filesSpared is how many files are kept to be used again: as many as a flush of
+	// all shards frees at once. To remove a file takes the file system a tenth of a
+	// second, and the first writes to a new one wait for its journal.
+	filesSpared = segmentsKept + 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -296,7 +301,7 @@ func (l *commitLog) begin(number uint64) (err error) {
 	name := l.fs.PathJoin(l.dir, logFileName(number))
 	l.filesMu.Lock()
 	defer l.filesMu.Unlock()
-	if len(l.old) > 0 {
+	if len(l.old) > 0 && !l.removing {
 		l.file, err = l.fs.ReuseForWrite(l.old[0], name, "ecoin-log")
 		l.old = l.old[1:]
 	} else {
@@ -331,23 +336,36 @@ func (l *commitLog) begin(number uint64) (err error) {
 }
 
 // flushed says that Pebble has everything of a shard up to commit, durably. Files that
-// no shard needs any more are kept for the next use, or removed.
+// no shard needs any more are kept for the next use, or removed. One goroutine calls it, the
+// flusher.
 func (l *commitLog) flushed(shard uint8, commit uint64) error {
 	l.filesMu.Lock()
-	defer l.filesMu.Unlock()
 	l.held[shard] = commit
 	for len(l.files) > 1 && l.unneeded(l.files[0]) {
 		l.old = append(l.old, l.files[0].name)
 		l.files = l.files[1:]
 	}
-	// The oldest go first, so that those that are left have no gap between them.
-	for len(l.old) > filesSpared {
-		if err := l.fs.Remove(l.old[0]); err != nil {
+	var gone []string
+	if n := len(l.old) - filesSpared; n > 0 {
+		gone, l.old = l.old[:n:n], l.old[n:]
+	}
+	l.removing = len(gone) > 0
+	l.filesMu.Unlock()
+	if len(gone) == 0 {
+		return nil
+	}
+
+	// Without the lock, for the writer needs it. The oldest go first, so that those that
+	// are left have no gap between them.
+	for _, name := range gone {
+		if err := l.fs.Remove(name); err != nil {
 			return err
 		}
-		l.old = l.old[1:]
 		l.bytes.Add(-l.segment)
 	}
+	l.filesMu.Lock()
+	l.removing = false
+	l.filesMu.Unlock()
 	return nil
 }
 
