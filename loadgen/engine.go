@@ -117,7 +117,8 @@ func (e *engine) one(ctx context.Context, worker int, s slot, start time.Time, s
 	if o.reason == usedUp && e.plan.Closed {
 		return ended, false // a closed load is over then
 	}
-	if s.at >= 0 {
+	switch {
+	case s.at >= 0:
 		if e.plan.Closed {
 			e.rec.plan(s.kind) // nothing plans in a closed model: what is sent was planned
 		}
@@ -125,6 +126,8 @@ func (e *engine) one(ctx context.Context, worker int, s slot, start time.Time, s
 			kind: s.kind, verdict: o.verdict, reason: o.reason, coins: o.coins,
 			response: ended - s.at, service: ended - sent, lag: lag,
 		})
+	case ended >= 0:
+		e.rec.leftover(worker, o.verdict, o.coins)
 	}
 	return ended, o.reason != usedUp
 }

@@ -148,6 +148,24 @@ func TestPatienceEnds(t *testing.T) {
 	}
 }
 
+// TestAWarmupsBacklogCountsInTheRate: a server of 20 requests a second that is offered 100
+// answers 20 in each second that counts, those of the warm-up first.
+func TestAWarmupsBacklogCountsInTheRate(t *testing.T) {
+	run, _ := drive(t, Job{Schedule: "constant:100", Duration: 4 * time.Second, Warmup: 2 * time.Second, Patience: time.Minute, Conns: 2}, func(time.Duration) (time.Duration, outcome) {
+		return 100 * time.Millisecond, outcome{coins: 1}
+	})
+	if k := run.Kinds[0]; k.Planned != 400 || k.OK != 400 {
+		t.Errorf("%+v", k)
+	}
+	run.Took = 4
+	if got := run.GoodRate(); got < 19 || got > 21 {
+		t.Errorf("%v coins a second, want 20", got)
+	}
+	if s := run.Seconds[1]; s.OK < 19 || s.Response.Count() != 0 {
+		t.Errorf("a second with answers of the warm-up alone: %+v", s)
+	}
+}
+
 // TestClosedLoop: three connections at 10 ms a request make 300 a second.
 func TestClosedLoop(t *testing.T) {
 	run, _ := drive(t, Job{Closed: true, Duration: 2 * time.Second, Warmup: time.Second, Conns: 3}, func(since time.Duration) (time.Duration, outcome) {

@@ -106,6 +106,18 @@ func (r *recorder) add(worker int, s *sample) {
 	}
 }
 
+// leftover counts the answer to a request of the warm-up that came later. The server gave it
+// in a second that counts, so it is in that second's rate, and nowhere else.
+func (r *recorder) leftover(worker int, v verdict, coins int) {
+	t := &r.stripe[worker%stripes]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if v == good {
+		t.second.OK++
+		t.second.Coins += int64(coins)
+	}
+}
+
 // connect counts a connect of any client.
 func (r *recorder) connect(took time.Duration, err error) {
 	t := &r.stripe[0]

@@ -31,7 +31,7 @@ func HTML(w io.Writer, r *result.Run) error {
 		Setup: setupFacts(r), Generator: generatorFacts(&r.Generator), Latencies: latencyRows(r), Kinds: kindRows(r),
 	}
 	if r.Server != nil {
-		p.Server = serverFacts(r.Server, r.Took)
+		p.Server = serverFacts(r)
 	}
 	if r.Audit != nil {
 		p.Audit = auditFacts(r.Audit)

@@ -152,11 +152,17 @@ func times(n int64) string {
 	return figure.Count(n) + " times"
 }
 
-func serverFacts(s *result.Server, took float64) []fact {
-	cores := 0.0
-	if took > 0 {
-		cores = s.CPU / took
+func serverFacts(r *result.Run) []fact {
+	s := r.Server
+	// Of the seconds of sending: what was answered later took time of its own.
+	cpu, seconds := 0.0, 0.0
+	for i := range r.Seconds {
+		if r.Seconds[i].At+1 <= r.Took {
+			cpu += r.Seconds[i].CPU
+			seconds++
+		}
 	}
+	cores := ratio(cpu, seconds)
 	return []fact{
 		{Name: "CPU a coin", Value: figure.Microseconds(s.CPUUs)},
 		{Name: "CPU a request", Value: figure.Microseconds(s.CPURequest)},

@@ -28,7 +28,7 @@ func Text(w io.Writer, r *result.Run, colour bool) error {
 	t.Line("")
 	t.facts("Generator", generatorFacts(&r.Generator))
 	if r.Server != nil {
-		t.facts("Server", serverFacts(r.Server, r.Took))
+		t.facts("Server", serverFacts(r))
 	}
 	if r.Audit != nil {
 		t.facts("Audit", auditFacts(r.Audit))
