@@ -116,3 +116,15 @@ func TestOtherCoinsForTheSameKey(t *testing.T) {
 		t.Errorf("%+v, %d coins at the bank", a, len(b.coins))
 	}
 }
+
+// TestAStormReconnectsAll drops every idle connection in the middle of a load: all clients
+// that had one connect again at once, and nothing is lost.
+func TestAStormReconnectsAll(t *testing.T) {
+	b := newFakeBank(t)
+	j := job(Weight{Withdraw, 1})
+	j.Schedule, j.Storm, j.Conns = "constant:50", []float64{0.5}, 4
+	run := runJob(t, b, j)
+	if g := run.Generator; !run.Audit.OK || len(run.Errors) > 0 || g.Connects < 2*5 || g.Resumed < 5 || g.Connect.Count() != g.Connects {
+		t.Errorf("%d connects, %d of them resumed, %d timed; errors %+v, audit %+v", g.Connects, g.Resumed, g.Connect.Count(), run.Errors, run.Audit)
+	}
+}
