@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // Audit is what a scan of the whole ledger found, all of it at one moment.
@@ -287,7 +288,7 @@ func (a *auditor) scanWithdrawals() {
 			switch {
 			case err != nil:
 				a.broken("account %v: a coin of a withdrawal under way cannot be read: %v", p.account, err)
-			case c.phase == unknown:
+			case c.Phase == life.Unknown:
 				a.report.Pending++
 			}
 		}

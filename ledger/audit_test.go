@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // TestAuditFinds does to a ledger each kind of damage that an audit looks for, behind
@@ -36,11 +37,11 @@ func TestAuditFinds(t *testing.T) {
 		{"a redeemed coin lives", func(b *books) { b.set(b.live(5), nil) },
 			[]string{"1 coins are in more than one state", "live coins, the scan found"}},
 		{"a live coin was returned", func(b *books) {
-			c := coin{phase: returned, redeemer: b.an}
+			c := life.Coin{Phase: life.Returned, Redeemer: b.an}
 			b.set(appendReturnedKey(nil, &b.fps[0]), appendReturned(nil, &c))
 		}, []string{"more than one state", "returned coins, the scan found"}},
 		{"spent twice", func(b *books) {
-			c := coin{phase: refunded, refunder: b.acc}
+			c := life.Coin{Phase: life.Refunded, Refunder: b.acc}
 			b.set(appendSpentKey(nil, b.window+3600, &b.fps[6]), appendSpent(nil, &c))
 		}, []string{"more than one state"}},
 		{"a returned coin vanished", func(b *books) { b.del(appendReturnedKey(nil, &b.fps[10])) },

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"ecoin/ledger/internal/life"
 )
 
 // books are a shard's counters and its rows of the accounts' tallies. Only the
@@ -35,8 +37,8 @@ type tallyRow struct {
 const maxRows = 1 << 14
 
 // count books what happened to a coin of an account; row is nil for an insert.
-func (b *books) count(e event, row *tallyRow) {
-	if e == nothing {
+func (b *books) count(e life.Event, row *tallyRow) {
+	if e == life.Nothing {
 		return
 	}
 	var t *tally
@@ -46,7 +48,27 @@ func (b *books) count(e event, row *tallyRow) {
 		}
 		t = &row.change
 	}
-	e.count(&b.current, t)
+	countEvent(e, &b.current, t)
+}
+
+// countEvent books e in the shard's counters and the account's tally.
+func countEvent(e life.Event, c *counters, t *tally) {
+	switch e {
+	case life.Issued:
+		c.issued++ // the account was debited before, under its own lock
+	case life.Credited:
+		c.redeemed++
+		t.redeemed++
+	case life.GivenBack:
+		c.returned++
+		t.returned++
+	case life.RefundedLive:
+		c.refundedLive++
+		t.refunded++
+	case life.RefundedReturned:
+		c.refundedReturned++
+		t.refunded++
+	}
 }
 
 // row returns an account's row for the batch being made.

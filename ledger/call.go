@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // opKind is what a call does with its coins.
@@ -72,24 +73,24 @@ func (c *call) fingerprint(pos int32) *core.Fingerprint {
 }
 
 // run does the call's operation on a coin and notes the outcome.
-func (c *call) run(pos int32, on *coin, now int64) event {
-	var e event
+func (c *call) run(pos int32, on *life.Coin, now int64) life.Event {
+	var e life.Event
 	switch c.kind {
 	case opInsert:
-		c.status[pos], e = on.insert()
+		c.status[pos], e = on.Insert()
 	case opProbe:
 		c.status[pos] = core.StatusOK
-		if on.phase != unknown {
+		if on.Phase != life.Unknown {
 			c.status[pos] = core.StatusRedeemed
 		}
 	case opRedeem:
-		c.status[pos], e = on.redeem(c.account, c.coins[pos].Digest, now)
+		c.status[pos], e = on.Redeem(c.account, c.coins[pos].Digest, now)
 	case opReturn:
-		c.status[pos], e = on.giveBack(c.account, c.coins[pos].Digest)
+		c.status[pos], e = on.GiveBack(c.account, c.coins[pos].Digest)
 	case opRefund:
-		c.status[pos], e = on.refund(c.account, now)
+		c.status[pos], e = on.Refund(c.account, now)
 		if c.status[pos] == core.StatusRedeemed {
-			c.evidence[pos] = evidence{on.at, on.consumer()}
+			c.evidence[pos] = evidence{on.At, on.Consumer()}
 		}
 	}
 	return e

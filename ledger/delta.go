@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // delta is what a shard changed and Pebble does not have yet: the last state of every
@@ -18,10 +19,10 @@ type delta struct {
 // changed is one coin of a delta.
 type changed struct {
 	fp     core.Fingerprint
-	before phase  // its record in Pebble, once the delta before this is there
-	from   uint32 // the window of that record
-	window uint32 // the window of its record now, if it has one
-	coin   coin
+	before life.Phase // its record in Pebble, once the delta before this is there
+	from   uint32     // the window of that record
+	window uint32     // the window of its record now, if it has one
+	coin   life.Coin
 }
 
 func newDelta() *delta { return &delta{slots: make([]uint32, 1024)} }
@@ -64,7 +65,7 @@ func (d *delta) get(fp *core.Fingerprint) *changed {
 
 // note records that a coin changed from before, whose record is in window from, to
 // after, whose record is in window to.
-func (d *delta) note(fp *core.Fingerprint, before phase, from uint32, after *coin, to uint32) {
+func (d *delta) note(fp *core.Fingerprint, before life.Phase, from uint32, after *life.Coin, to uint32) {
 	i := d.slot(fp)
 	if at := d.slots[i]; at != 0 {
 		c := &d.coins[at-1]

@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"ecoin/ledger/internal/life"
 )
 
 // flushJob is all that a shard changed since its last one: a frozen delta, and the
@@ -199,7 +201,7 @@ func (t *tables) books(job *flushJob) error {
 func (t *tables) live(order []*changed) error {
 	return t.write(func() (err error) {
 		for _, c := range order {
-			is, was := c.coin.phase == live, c.before == live
+			is, was := c.coin.Phase == life.Live, c.before == life.Live
 			if is == was {
 				continue
 			}
@@ -221,11 +223,11 @@ func (t *tables) returned(order []*changed) error {
 	return t.write(func() (err error) {
 		for _, c := range order {
 			switch {
-			case c.coin.phase == returned:
+			case c.coin.Phase == life.Returned:
 				t.key = appendReturnedKey(t.key[:0], &c.fp)
 				t.value = appendReturned(t.value[:0], &c.coin)
 				err = t.set(t.key, t.value)
-			case c.before == returned:
+			case c.before == life.Returned:
 				t.key = appendReturnedKey(t.key[:0], &c.fp)
 				err = t.delete(t.key)
 			}
@@ -242,13 +244,13 @@ func (t *tables) spent(order []*changed, kept []uint32) error {
 	return t.write(func() (err error) {
 		for _, w := range kept {
 			for _, c := range order {
-				is := c.coin.phase.spent() && c.window == w
+				is := c.coin.Phase.Spent() && c.window == w
 				switch {
 				case is:
 					t.key = appendSpentKey(t.key[:0], w, &c.fp)
 					t.value = appendSpent(t.value[:0], &c.coin)
 					err = t.set(t.key, t.value)
-				case c.before.spent() && c.from == w:
+				case c.before.Spent() && c.from == w:
 					t.key = appendSpentKey(t.key[:0], w, &c.fp)
 					err = t.delete(t.key)
 				}

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // TestFlushLiveAlone: a coin that was not live in Pebble and is not now has no row among
@@ -18,14 +19,14 @@ func TestFlushLiveAlone(t *testing.T) {
 	t.Parallel()
 	l := open(t, "ledger", testOptions(vfs.NewMem()))
 	for _, c := range []struct {
-		before, now phase
+		before, now life.Phase
 		tables      int
 	}{
-		{unknown, live, 1}, {live, redeemed, 1}, {live, refunded, 1},
-		{unknown, redeemed, 0}, {unknown, refunded, 0}, {redeemed, returned, 0}, {returned, refunded, 0}, {live, live, 0},
+		{life.Unknown, life.Live, 1}, {life.Live, life.Redeemed, 1}, {life.Live, life.Refunded, 1},
+		{life.Unknown, life.Redeemed, 0}, {life.Unknown, life.Refunded, 0}, {life.Redeemed, life.Returned, 0}, {life.Returned, life.Refunded, 0}, {life.Live, life.Live, 0},
 	} {
 		tables := tables{store: l.stores[0], prefix: "test-"}
-		if err := tables.live([]*changed{{fp: core.Fingerprint{1}, before: c.before, coin: coin{phase: c.now}}}); err != nil {
+		if err := tables.live([]*changed{{fp: core.Fingerprint{1}, before: c.before, coin: life.Coin{Phase: c.now}}}); err != nil {
 			t.Fatal(err)
 		}
 		if tables.made != c.tables {

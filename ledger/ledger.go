@@ -8,8 +8,9 @@
 //	credit granted = sum of balances + live coins + returned coins + coins of withdrawals under way
 //
 // and [Ledger.Audit] checks it, with everything else that must agree, by a scan while
-// the ledger works. The store is one Pebble a disk; schema.go documents its keys, coin.go
-// the life of a coin, ARCHITECTURE.md the reasons. Start with [Open] and [Ledger.Redeem].
+// the ledger works. The store is one Pebble a disk; schema.go documents its keys, package
+// internal/life the life of a coin, ARCHITECTURE.md the reasons. Start with [Open] and
+// [Ledger.Redeem].
 package ledger
 
 import (

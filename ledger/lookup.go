@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // lookup finds coins. One goroutine uses it at a time: any number of calls of coin,
@@ -37,7 +38,7 @@ func (l *lookup) end() {
 // coin returns the state of fp and, for a coin with a spent record, the window the
 // record is in. spent lists the windows, newest last; likely says that the coin is
 // probably live. Only a coin that is not live is looked for elsewhere.
-func (l *lookup) coin(fp *core.Fingerprint, spent []uint32, likely bool) (c coin, window uint32, err error) {
+func (l *lookup) coin(fp *core.Fingerprint, spent []uint32, likely bool) (c life.Coin, window uint32, err error) {
 	it := &l.absent
 	if likely {
 		it = &l.present
@@ -45,21 +46,21 @@ func (l *lookup) coin(fp *core.Fingerprint, spent []uint32, likely bool) (c coin
 	l.key = appendLiveKey(l.key[:0], fp)
 	_, found, err := l.get(it)
 	if err != nil {
-		return coin{}, 0, err
+		return life.Coin{}, 0, err
 	}
 	if found {
-		return coin{phase: live}, 0, nil
+		return life.Coin{Phase: life.Live}, 0, nil
 	}
 	return l.dead(fp, spent)
 }
 
 // dead is coin for one that is known not to be live.
-func (l *lookup) dead(fp *core.Fingerprint, spent []uint32) (c coin, window uint32, err error) {
+func (l *lookup) dead(fp *core.Fingerprint, spent []uint32) (c life.Coin, window uint32, err error) {
 	for i := len(spent) - 1; i >= 0; i-- {
 		l.key = appendSpentKey(l.key[:0], spent[i], fp)
 		value, found, err := l.get(&l.absent)
 		if err != nil {
-			return coin{}, 0, err
+			return life.Coin{}, 0, err
 		}
 		if found {
 			c, err := decodeSpent(value)
@@ -69,7 +70,7 @@ func (l *lookup) dead(fp *core.Fingerprint, spent []uint32) (c coin, window uint
 	l.key = appendReturnedKey(l.key[:0], fp)
 	value, found, err := l.get(&l.absent)
 	if err != nil || !found {
-		return coin{}, 0, err
+		return life.Coin{}, 0, err
 	}
 	c, err = decodeReturned(value)
 	return c, 0, err

@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // The whole schema. A key is one kind byte, then fields of fixed length, so that
 // byte order is field order; every integer is big-endian. Windows are explained at
-// type windows, coin states at type coin.
+// type windows, coin states in package life.
 //
 //	key                                    value
 //	a | account 16                         role 1 | state 1 | created unix ms 8 | pin 32 | old pin 32 | name   account
@@ -415,23 +416,23 @@ const (
 )
 
 // appendSpent encodes a coin that is redeemed or refunded.
-func appendSpent(dst []byte, c *coin) []byte {
+func appendSpent(dst []byte, c *life.Coin) []byte {
 	switch {
-	case c.phase == redeemed:
-		dst = append(append(dst, spentRedeemed), c.redeemer[:]...)
-		dst = appendInt64(dst, c.at)
-		return append(dst, c.digest[:]...)
-	case c.wasReturned:
-		dst = append(append(dst, spentRefundedReturned), c.refunder[:]...)
-		dst = appendInt64(dst, c.at)
-		return append(append(dst, c.redeemer[:]...), c.digest[:]...)
+	case c.Phase == life.Redeemed:
+		dst = append(append(dst, spentRedeemed), c.Redeemer[:]...)
+		dst = appendInt64(dst, c.At)
+		return append(dst, c.Digest[:]...)
+	case c.WasReturned:
+		dst = append(append(dst, spentRefundedReturned), c.Refunder[:]...)
+		dst = appendInt64(dst, c.At)
+		return append(append(dst, c.Redeemer[:]...), c.Digest[:]...)
 	default:
-		dst = append(append(dst, spentRefunded), c.refunder[:]...)
-		return appendInt64(dst, c.at)
+		dst = append(append(dst, spentRefunded), c.Refunder[:]...)
+		return appendInt64(dst, c.At)
 	}
 }
 
-func decodeSpent(b []byte) (c coin, err error) {
+func decodeSpent(b []byte) (c life.Coin, err error) {
 	if len(b) < spentLen {
 		return c, badRecord("spent coin", "too short")
 	}
@@ -439,36 +440,36 @@ func decodeSpent(b []byte) (c coin, err error) {
 	state := r.byte()
 	var account AccountID
 	r.copy(account[:])
-	c.at = r.int64()
+	c.At = r.int64()
 	switch {
 	case state == spentRedeemed && len(r) == 16:
-		c.phase, c.redeemer = redeemed, account
-		r.copy(c.digest[:])
+		c.Phase, c.Redeemer = life.Redeemed, account
+		r.copy(c.Digest[:])
 	case state == spentRefunded && len(r) == 0:
-		c.phase, c.refunder = refunded, account
+		c.Phase, c.Refunder = life.Refunded, account
 	case state == spentRefundedReturned && len(r) == 32:
-		c.phase, c.refunder, c.wasReturned = refunded, account, true
-		r.copy(c.redeemer[:])
-		r.copy(c.digest[:])
+		c.Phase, c.Refunder, c.WasReturned = life.Refunded, account, true
+		r.copy(c.Redeemer[:])
+		r.copy(c.Digest[:])
 	default:
-		return coin{}, badRecord("spent coin", "unknown state or wrong length")
+		return life.Coin{}, badRecord("spent coin", "unknown state or wrong length")
 	}
 	return c, nil
 }
 
-func appendReturned(dst []byte, c *coin) []byte {
-	dst = append(append(dst, c.redeemer[:]...), c.digest[:]...)
-	return appendInt64(dst, c.at)
+func appendReturned(dst []byte, c *life.Coin) []byte {
+	dst = append(append(dst, c.Redeemer[:]...), c.Digest[:]...)
+	return appendInt64(dst, c.At)
 }
 
-func decodeReturned(b []byte) (c coin, err error) {
+func decodeReturned(b []byte) (c life.Coin, err error) {
 	if len(b) != returnedLen {
 		return c, badRecord("returned coin", "wrong length")
 	}
 	r := reader(b)
-	c.phase = returned
-	r.copy(c.redeemer[:])
-	r.copy(c.digest[:])
-	c.at = r.int64()
+	c.Phase = life.Returned
+	r.copy(c.Redeemer[:])
+	r.copy(c.Digest[:])
+	c.At = r.int64()
 	return c, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/life"
 )
 
 // maxInFlight limits the batches of one shard that wait for their sync. A sync takes
@@ -465,14 +466,14 @@ const (
 
 // find looks a coin up, unless that failed for damage a moment ago. likely says that it
 // is probably live.
-func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (coin, uint32, error) {
+func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (life.Coin, uint32, error) {
 	if s.live != nil && s.live.has(fp) {
-		return coin{phase: live}, 0, nil
+		return life.Coin{Phase: life.Live}, 0, nil
 	}
 	for _, d := range [...]*delta{s.active, s.frozen} {
 		if c := d.get(fp); c != nil {
-			if c.coin.phase.spent() && !slices.Contains(spent, c.window) {
-				return coin{}, 0, nil // its window was dropped
+			if c.coin.Phase.Spent() && !slices.Contains(spent, c.window) {
+				return life.Coin{}, 0, nil // its window was dropped
 			}
 			return c.coin, c.window, nil
 		}
@@ -480,12 +481,12 @@ func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (coin, u
 	if len(s.damaged) > 0 {
 		if again, ok := s.damaged[*fp]; ok {
 			if time.Now().Before(again) {
-				return coin{}, 0, errDamaged
+				return life.Coin{}, 0, errDamaged
 			}
 			delete(s.damaged, *fp)
 		}
 	}
-	var c coin
+	var c life.Coin
 	var window uint32
 	var err error
 	if s.live != nil {
@@ -508,12 +509,12 @@ func (s *shard) find(fp *core.Fingerprint, spent []uint32, likely bool) (coin, u
 // Delete and not SingleDelete: the latter is cheaper, but a fingerprint that was
 // ever set twice would come back to life with it, and a coin that comes back to life
 // is the one thing that must not happen.
-func (s *shard) change(fp *core.Fingerprint, before *coin, window uint32, after *coin, newest uint32) {
+func (s *shard) change(fp *core.Fingerprint, before *life.Coin, window uint32, after *life.Coin, newest uint32) {
 	if *before == *after {
 		return
 	}
-	s.old = appendCoinKey(s.old[:0], fp, before.phase, window)
-	s.key = appendCoinKey(s.key[:0], fp, after.phase, newest)
+	s.old = appendCoinKey(s.old[:0], fp, before.Phase, window)
+	s.key = appendCoinKey(s.key[:0], fp, after.Phase, newest)
 	s.value = appendCoinValue(s.value[:0], after)
 	var err error
 	if len(s.old) > 0 && !bytes.Equal(s.old, s.key) {
@@ -526,29 +527,29 @@ func (s *shard) change(fp *core.Fingerprint, before *coin, window uint32, after 
 		s.fatal(err)
 	}
 	if s.active != nil {
-		s.active.note(fp, before.phase, window, after, newest)
-		s.follow(fp, before.phase == live, after.phase == live)
+		s.active.note(fp, before.Phase, window, after, newest)
+		s.follow(fp, before.Phase == life.Live, after.Phase == life.Live)
 	}
 }
 
 // appendCoinKey returns the key of a coin's record; none for an unknown coin.
-func appendCoinKey(dst []byte, fp *core.Fingerprint, p phase, window uint32) []byte {
+func appendCoinKey(dst []byte, fp *core.Fingerprint, p life.Phase, window uint32) []byte {
 	switch p {
-	case live:
+	case life.Live:
 		return appendLiveKey(dst, fp)
-	case returned:
+	case life.Returned:
 		return appendReturnedKey(dst, fp)
-	case redeemed, refunded:
+	case life.Redeemed, life.Refunded:
 		return appendSpentKey(dst, window, fp)
 	}
 	return dst
 }
 
-func appendCoinValue(dst []byte, c *coin) []byte {
-	switch c.phase {
-	case returned:
+func appendCoinValue(dst []byte, c *life.Coin) []byte {
+	switch c.Phase {
+	case life.Returned:
 		return appendReturned(dst, c)
-	case redeemed, refunded:
+	case life.Redeemed, life.Refunded:
 		return appendSpent(dst, c)
 	}
 	return dst // a live coin is its key
