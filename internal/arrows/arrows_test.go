@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/figure":       {},
 	"internal/columns":      {"internal/figure"},
 	"internal/browsertest":  {},
+	"internal/pgtest":       {},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
 	"internal/fair":         {},
