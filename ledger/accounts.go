@@ -10,9 +10,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// maxGrant limits one grant and what an account was granted in all: 10^15 coins,
+// MaxGrant limits one grant and what an account was granted in all: 10^15 coins,
 // which JSON readers that know only floating point still hold exactly.
-const maxGrant = 1_000_000_000_000_000
+const MaxGrant = 1_000_000_000_000_000
 
 // Grant adds amount coins to an account's credit, or takes them if it is negative. It
 // returns ErrInsufficient if that exceeds the balance, ErrGrantLimit if it takes the sum
@@ -25,8 +25,8 @@ func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account
 		return Account{}, err
 	}
 	defer leave()
-	if amount == 0 || amount < -maxGrant || amount > maxGrant {
-		return Account{}, fmt.Errorf("ledger: grant of %d coins, want 1 to %d, or as many less than 0", amount, int64(maxGrant))
+	if amount == 0 || amount < -MaxGrant || amount > MaxGrant {
+		return Account{}, fmt.Errorf("ledger: grant of %d coins, want 1 to %d, or as many less than 0", amount, int64(MaxGrant))
 	}
 	if err := l.accounts.lock(ctx, l.gate.closing, id); err != nil {
 		return Account{}, err
@@ -36,8 +36,8 @@ func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account
 		if amount < 0 && a.Balance()+amount < 0 {
 			return ErrInsufficient
 		}
-		granted := a.Granted + amount // each at most maxGrant: no overflow
-		if granted < -maxGrant || granted > maxGrant {
+		granted := a.Granted + amount // each at most MaxGrant: no overflow
+		if granted < -MaxGrant || granted > MaxGrant {
 			return ErrGrantLimit
 		}
 		return b.Set(fundsKey(id), funds{granted, a.Issued}.append(nil), nil)

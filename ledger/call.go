@@ -172,8 +172,8 @@ func (l *Ledger) submit(ctx context.Context, c *call) error {
 	if n == 0 {
 		return nil
 	}
-	if n > maxCall {
-		return fmt.Errorf("ledger: %d coins in one call, at most %d are allowed", n, maxCall)
+	if n > MaxCall {
+		return fmt.Errorf("ledger: %d coins in one call, at most %d are allowed", n, MaxCall)
 	}
 	if err := l.checkAccount(c.account); err != nil {
 		return err

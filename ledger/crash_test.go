@@ -281,7 +281,7 @@ func (im *image) check(t *testing.T, name string) int {
 	stranger := addAccount(t, l, 0)
 	fps := make([]core.Fingerprint, 0, len(im.facts))
 	for fp := range im.facts {
-		if fps = append(fps, fp); len(fps) == maxCall {
+		if fps = append(fps, fp); len(fps) == MaxCall {
 			break
 		}
 	}

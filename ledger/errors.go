@@ -34,6 +34,8 @@ var (
 	ErrLowDisk = errors.New("ledger: disk is nearly full, no coins are issued until space is freed")
 	// ErrOverload reports a full queue. Nothing happened; ask again later.
 	ErrOverload = errors.New("ledger: too much work is waiting, ask again later")
+	// ErrUnavailable reports a database that does not answer. Nothing happened; ask again later.
+	ErrUnavailable = errors.New("ledger: the database does not answer, ask again later")
 	// ErrClosed reports a call after Close.
 	ErrClosed = errors.New("ledger: closed")
 )

@@ -100,7 +100,7 @@ func TestFullDisk(t *testing.T) {
 		t.Helper()
 		var list []core.Fingerprint
 		for fp := range fps {
-			if list = append(list, fp); len(list) == maxCall {
+			if list = append(list, fp); len(list) == MaxCall {
 				break
 			}
 		}

@@ -25,7 +25,7 @@ func TestOptionLimits(t *testing.T) {
 		"Shards":           func(o *Options) { o.Shards = 3 },
 		"Shards 512":       func(o *Options) { o.Shards = 512 },
 		"Shards -1":        func(o *Options) { o.Shards = -1 },
-		"MaxQueued":        func(o *Options) { o.MaxQueued = maxCall - 1 },
+		"MaxQueued":        func(o *Options) { o.MaxQueued = MaxCall - 1 },
 		"CacheBytes":       func(o *Options) { o.CacheBytes = -1 },
 		"SpentWindow":      func(o *Options) { o.SpentWindow = -time.Second },
 		"SpentWindow ms":   func(o *Options) { o.SpentWindow = 1500 * time.Millisecond },
@@ -184,7 +184,7 @@ func TestOverload(t *testing.T) {
 	t.Parallel()
 	syncs := newLogSyncs()
 	o := testOptions(errorfs.Wrap(vfs.NewMem(), syncs))
-	o.MaxQueued = maxCall
+	o.MaxQueued = MaxCall
 	l := open(t, "ledger", o)
 	acc := addAccount(t, l, 20_000)
 	a, b := withdraw(t, l, acc, 9_000), withdraw(t, l, acc, 2_000)

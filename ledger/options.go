@@ -68,8 +68,8 @@ const (
 	// maxDisks limits the folders of a ledger.
 	maxDisks = 64
 
-	// maxCall limits the coins of one call.
-	maxCall = 10_000
+	// MaxCall limits the coins of one call.
+	MaxCall = 10_000
 	// maxCommit limits the coins of one batch: enough to make the sync's share
 	// of a coin's cost small, few enough to keep the latency low.
 	maxCommit = 4096
@@ -130,8 +130,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("ledger: Options.Mint is missing")
 	case o.Shards != 0 && !validShards(o.Shards):
 		return o, fmt.Errorf("ledger: Options.Shards is %d, want a power of two from 1 to %d", o.Shards, maxShards)
-	case o.MaxQueued < maxCall:
-		return o, fmt.Errorf("ledger: Options.MaxQueued is %d, want at least %d, the coins of one call", o.MaxQueued, maxCall)
+	case o.MaxQueued < MaxCall:
+		return o, fmt.Errorf("ledger: Options.MaxQueued is %d, want at least %d, the coins of one call", o.MaxQueued, MaxCall)
 	case o.CacheBytes < 0:
 		return o, fmt.Errorf("ledger: Options.CacheBytes is %d, want a positive number", o.CacheBytes)
 	case o.IndexBytes < 0:

@@ -396,7 +396,7 @@ func decodeWithdrawal(b []byte) (w withdrawal, err error) {
 	switch {
 	case w.state < withdrawalPending || w.state > withdrawalVoid:
 		return withdrawal{}, badRecord("withdrawal", "unknown state")
-	case w.count < 1 || w.count > maxCall:
+	case w.count < 1 || w.count > MaxCall:
 		return withdrawal{}, badRecord("withdrawal", "impossible number of coins")
 	}
 	return w, nil

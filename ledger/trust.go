@@ -17,8 +17,8 @@ type NewAccount struct {
 	Credit int64 // first grant, 0 to 10^15
 }
 
-// maxAdd limits the accounts of one AddAccounts: what one batch of the store should hold.
-const maxAdd = 10_000
+// MaxAdd limits the accounts of one AddAccounts: what one batch of the store should hold.
+const MaxAdd = 10_000
 
 // AddAccount adds one account without credit; see AddAccounts. It returns the account
 // as it is then.
@@ -54,8 +54,8 @@ func (l *Ledger) AddAccounts(ctx context.Context, accounts []NewAccount, ids []A
 	if len(ids) != len(accounts) || len(errs) != len(accounts) {
 		panic(fmt.Sprintf("ledger: AddAccounts of %d with room for %d ids and %d errors", len(accounts), len(ids), len(errs)))
 	}
-	if len(accounts) > maxAdd {
-		return fmt.Errorf("ledger: %d accounts in one call, at most %d are allowed", len(accounts), maxAdd)
+	if len(accounts) > MaxAdd {
+		return fmt.Errorf("ledger: %d accounts in one call, at most %d are allowed", len(accounts), MaxAdd)
 	}
 	leave, err := l.changeTrust(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *adding) unlock() {
 
 // add adds one account to the batch, or says why not. err ends the whole call.
 func (a *adding) add(n *NewAccount) (id AccountID, refused, err error) {
-	if err := n.check(); err != nil {
+	if err := n.Check(); err != nil {
 		return id, err, nil
 	}
 	record := accountRecord{role: n.Role, created: a.l.now().UnixMilli(), pin: n.Pin, name: n.Name}
@@ -123,7 +123,7 @@ func (a *adding) add(n *NewAccount) (id AccountID, refused, err error) {
 		if f, err = a.fundsOf(id); err != nil {
 			return id, nil, err
 		}
-		if f.granted += n.Credit; f.granted > maxGrant {
+		if f.granted += n.Credit; f.granted > MaxGrant {
 			return id, ErrGrantLimit, nil
 		}
 	} else if _, err := rand.Read(id[:]); err != nil { // 128 random bits do not meet an id that is in use
@@ -149,7 +149,8 @@ func (a *adding) fundsOf(id AccountID) (funds, error) {
 	return getFunds(a.b, id)
 }
 
-func (n *NewAccount) check() error {
+// Check says what makes the name, role, pin or credit unusable, whatever else there is.
+func (n *NewAccount) Check() error {
 	if err := checkName(n.Name); err != nil {
 		return fmt.Errorf("ledger: add account: %w", err)
 	}
@@ -159,8 +160,8 @@ func (n *NewAccount) check() error {
 	if n.Pin == (Pin{}) {
 		return errors.New("ledger: add account: the pin is zero")
 	}
-	if n.Credit < 0 || n.Credit > maxGrant {
-		return fmt.Errorf("ledger: add account: a first credit of %d coins, want 0 to %d", n.Credit, int64(maxGrant))
+	if n.Credit < 0 || n.Credit > MaxGrant {
+		return fmt.Errorf("ledger: add account: a first credit of %d coins, want 0 to %d", n.Credit, int64(MaxGrant))
 	}
 	return nil
 }

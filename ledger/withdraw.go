@@ -34,8 +34,8 @@ func (l *Ledger) Withdraw(ctx context.Context, acc AccountID, id RequestID, salt
 		return core.Salt{}, err
 	}
 	defer leave()
-	if n < 1 || n > maxCall {
-		return core.Salt{}, fmt.Errorf("ledger: withdrawal of %d coins, want 1 to %d", n, maxCall)
+	if n < 1 || n > MaxCall {
+		return core.Salt{}, fmt.Errorf("ledger: withdrawal of %d coins, want 1 to %d", n, MaxCall)
 	}
 	if err := l.accounts.lock(ctx, l.gate.closing, acc); err != nil {
 		return core.Salt{}, err

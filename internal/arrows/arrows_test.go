@@ -69,6 +69,7 @@ var allowed = map[string][]string{
 	"ledger":               {"core", "ledger/internal/life"},
 	"ledger/ledgertest":    {"core", "ledger"},
 	"ledger/internal/life": {"core"},
+	"ledger/pgledger":      {"core", "ledger", "ledger/internal/life"},
 	"bank":                 {"core", "ledger", "internal/fair", "internal/latency", "internal/wire"},
 	"internal/sim":         {"bank", "core", "internal/wire", "ledger"},
 	"client":               {"core", "internal/identity", "internal/problem", "internal/wire"},

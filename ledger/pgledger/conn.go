@@ -1,0 +1,104 @@
+package pgledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	connectTimeout = 2 * time.Second  // to one host, unless the DSN says otherwise
+	connLifetime   = 30 * time.Minute // then anew, so that nodes spread over hosts that came back
+	healthEvery    = 10 * time.Second
+)
+
+// newPool returns a pool for dsn, a URL or keyword string of libpq's, that connects when
+// it is first used.
+func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("pgledger: the DSN is not usable: %w", hidePassword(err))
+	}
+	c.MaxConns = int32(conns)
+	c.MaxConnLifetime, c.MaxConnLifetimeJitter = connLifetime, connLifetime/4
+	c.HealthCheckPeriod = healthEvery
+	if c.ConnConfig.ConnectTimeout == 0 {
+		c.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	if c.ConnConfig.RuntimeParams["application_name"] == "" {
+		c.ConnConfig.RuntimeParams["application_name"] = "ecoin"
+	}
+	c.ConnConfig.DialFunc = dial(&net.Dialer{Timeout: c.ConnConfig.ConnectTimeout, KeepAlive: 5 * time.Second})
+	c.AfterConnect = setUp
+	p, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("pgledger: the DSN is not usable: %w", hidePassword(err))
+	}
+	return p, nil
+}
+
+// hidePassword keeps of pgx's error only what cannot have the DSN in it.
+func hidePassword(err error) error {
+	var parse *pgconn.ParseConfigError
+	if !errors.As(err, &parse) {
+		return err
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		return fmt.Errorf("want postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?target_session_attrs=read-write: %T", cause)
+	}
+	return errors.New("want postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?target_session_attrs=read-write")
+}
+
+// noCancel is the network of the address by which pgx would cancel a statement.
+const noCancel = "tcp, but never to cancel"
+
+// dial returns a dialer whose connections cannot be cancelled through a second one, as
+// pgx does when a statement times out. A backend that is told to cancel while it waits
+// for its standbys stops waiting, and shows others a commit that no standby may have:
+// they would answer for what a fail-over undoes. Without it the backend waits on, and
+// nobody sees the commit. (PostgreSQL, "synchronous_commit"; syncrep.c.)
+func dial(d *net.Dialer) pgconn.DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if network == noCancel {
+			return nil, errors.New("pgledger: statements are not cancelled")
+		}
+		c, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return uncancelable{c}, nil
+	}
+}
+
+type uncancelable struct{ net.Conn }
+
+func (c uncancelable) RemoteAddr() net.Addr { return uncancelableAddr{c.Conn.RemoteAddr()} }
+
+type uncancelableAddr struct{ net.Addr }
+
+func (uncancelableAddr) Network() string { return noCancel }
+
+// setUp asks for plans that stay right when tables grow from nothing: by index, for any
+// parameters. Engines that do not know these settings plan as they do.
+func setUp(ctx context.Context, c *pgx.Conn) error {
+	for _, set := range []string{
+		"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off",
+		"SET plan_cache_mode = force_generic_plan", "SET jit = off",
+	} {
+		if _, err := c.Exec(ctx, set); err != nil && !isServerError(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func isServerError(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e)
+}

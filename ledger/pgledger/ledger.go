@@ -1,0 +1,264 @@
+// Package pgledger is the ledger on a database that speaks PostgreSQL's protocol, for
+// fleets that outgrow one machine: any number of bank nodes share one database, and keep
+// no state of their own. It means what package ledger means, method by method, and passes
+// the same tests; the database places, replicates, fails over and backs up.
+//
+// A nil error from any method means that what it reports is committed, and as durable as
+// the database makes a commit: with synchronous standbys, on a quorum of them. Statements
+// whose answer was lost are repeated, and know their own earlier work.
+//
+// The tables are in migrations, the statements in statements.go, the life of a coin in
+// ledger/internal/life, the reasons in ARCHITECTURE.md. Start with [Open] and
+// [Ledger.Redeem].
+package pgledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ecoin/ledger"
+)
+
+// Ledger is one node's ledger on a shared database. All methods are safe for concurrent use.
+type Ledger struct {
+	o         Options
+	hot       *pgxpool.Pool // redeems, returns, refunds: a connection for each worker
+	cold      *pgxpool.Pool // everything else
+	breaker   breaker
+	gate      gate
+	queue     *queue
+	workers   sync.WaitGroup
+	counter   int16 // the first of this node's counters, one a worker
+	spent     windows
+	withdrawn windows
+	known     [1024]atomic.Pointer[ledger.AccountID] // accounts that were looked for lately
+	events    events
+	totals    totals
+	closing   context.Context    // ends when Close begins
+	stop      context.CancelFunc // ends closing
+	closeOnce sync.Once
+}
+
+// counters is how many counters there are for an account's credits, and for all accounts
+// together: what all workers of 64 nodes with the usual number of statements need to have
+// one each.
+const counters = 1024
+
+// Open opens the ledger in the database that dsn names: a URL or keyword string of
+// libpq's, with several hosts where there are standbys and target_session_attrs=read-write.
+// It makes or updates the tables. It refuses a database that a newer version has updated,
+// and one that answers before its disk has the data, unless Options.NoSync allows it.
+func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.Background())
+	l := &Ledger{o: o, gate: gate{closing: make(chan struct{})}, queue: newQueue(o), closing: background, stop: stop}
+	l.spent = windows{l: l, kind: kindSpent, width: o.SpentWindow.Milliseconds()}
+	l.withdrawn = windows{l: l, kind: kindWithdrawal, width: o.WithdrawalWindow.Milliseconds()}
+	if l.hot, err = newPool(background, dsn, o.Statements); err != nil {
+		stop()
+		return nil, err
+	}
+	if l.cold, err = newPool(background, dsn, o.Conns); err != nil {
+		l.hot.Close()
+		stop()
+		return nil, err
+	}
+	if err := l.begin(ctx); err != nil {
+		l.hot.Close()
+		l.cold.Close()
+		stop()
+		return nil, err
+	}
+	for i := range o.Statements {
+		l.workers.Go(func() { l.work((l.counter + int16(i)) % counters) })
+	}
+	l.workers.Go(func() { l.watchTotals(background) })
+	return l, nil
+}
+
+// begin looks at the database, makes its tables, and takes counters.
+func (l *Ledger) begin(ctx context.Context) error {
+	if err := l.do(ctx, l.cold, "look at the database", l.checkDurable); err != nil {
+		return err
+	}
+	if err := l.do(ctx, l.cold, "make the tables", migrate); err != nil {
+		return err
+	}
+	var nodes int64
+	err := l.do(ctx, l.cold, "count the node", func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `UPDATE ledger SET nodes = nodes + 1 WHERE one = 1 RETURNING nodes`).Scan(&nodes)
+	})
+	if err != nil {
+		return err
+	}
+	l.counter = int16((nodes * int64(l.o.Statements)) % counters)
+	return l.readTotals(ctx)
+}
+
+// checkDurable refuses a database that may forget what it answered.
+func (l *Ledger) checkDurable(ctx context.Context, c *pgx.Conn) error {
+	for _, s := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		var value string
+		err := c.QueryRow(ctx, "SELECT current_setting($1, true)", s).Scan(&value)
+		if isServerError(err) { // no such setting: not PostgreSQL itself
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if value != "off" {
+			continue
+		}
+		if !l.o.NoSync {
+			return outcome{fmt.Errorf("pgledger: the database has %s = off: a crash could revive coins that were redeemed; set it to on", s)}
+		}
+		l.o.Logger.Warn("pgledger: the database may forget what it answered, which a crash would show", "setting", s+" = off")
+	}
+	return nil
+}
+
+// Close lets every accepted call finish, refuses later ones with ledger.ErrClosed, and
+// closes the connections. A second Close returns ledger.ErrClosed.
+func (l *Ledger) Close() error {
+	err := ledger.ErrClosed
+	l.closeOnce.Do(func() {
+		l.stop() // audits are broken off
+		l.gate.close()
+		l.queue.close()
+		l.workers.Wait()
+		l.hot.Close()
+		l.cold.Close()
+		err = nil
+	})
+	return err
+}
+
+// Checkpoint is what a ledger on a disk has: a database is backed up with its own tools.
+func (l *Ledger) Checkpoint(string) error {
+	return errors.New("pgledger: this ledger is in a database: back it up with the database's own tools (docs/OPERATIONS.md)")
+}
+
+// enter registers a call, unless the ledger is closed or ctx has ended. The caller
+// calls leave when it is through.
+func (l *Ledger) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := l.gate.enter(); err != nil {
+		return nil, err
+	}
+	return l.gate.leave, nil
+}
+
+// gate counts calls under way and keeps new ones out once closed.
+type gate struct {
+	closing chan struct{} // closed by close
+
+	mu     sync.RWMutex // guards closed; a call is counted under it
+	closed bool
+	calls  sync.WaitGroup
+}
+
+func (g *gate) enter() error {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return ledger.ErrClosed
+	}
+	g.calls.Add(1)
+	return nil
+}
+
+func (g *gate) leave() { g.calls.Done() }
+
+func (g *gate) isClosing() bool {
+	select {
+	case <-g.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// close refuses new calls and waits for those under way.
+func (g *gate) close() {
+	g.mu.Lock()
+	g.closed = true
+	close(g.closing)
+	g.mu.Unlock()
+	g.calls.Wait()
+}
+
+// events counts what happened since Open.
+type events struct {
+	retries, doubleSpends, notLive, temporary, overloads, lowDisk atomic.Int64
+
+	again, unavailable atomic.Int64 // tries repeated; calls refused because the database was away
+	batches, coins     atomic.Int64
+}
+
+// totals are the counts of all nodes, read now and then.
+type totals struct {
+	mu                                   sync.Mutex
+	issued, redeemed, returned, refunded int64
+	live                                 int64
+}
+
+const totalsEvery = time.Second
+
+func (l *Ledger) watchTotals(ctx context.Context) {
+	tick := time.NewTicker(totalsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := l.readTotals(ctx); err != nil && ctx.Err() == nil {
+			l.o.Logger.Warn("pgledger: the totals cannot be read", "err", err)
+		}
+	}
+}
+
+func (l *Ledger) readTotals(ctx context.Context) error {
+	var issued, redeemed, returned, refundedLive, refundedReturned int64
+	err := l.do(ctx, l.cold, "read the totals", func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `SELECT COALESCE(sum(issued), 0)::bigint, COALESCE(sum(redeemed), 0)::bigint,
+  COALESCE(sum(returned), 0)::bigint, COALESCE(sum(refunded_live), 0)::bigint, COALESCE(sum(refunded_returned), 0)::bigint
+FROM total`).Scan(&issued, &redeemed, &returned, &refundedLive, &refundedReturned)
+	})
+	if err != nil {
+		return err
+	}
+	l.totals.mu.Lock()
+	defer l.totals.mu.Unlock()
+	l.totals.issued, l.totals.redeemed, l.totals.returned = issued, redeemed, returned
+	l.totals.refunded, l.totals.live = refundedLive+refundedReturned, issued-redeemed-refundedLive
+	return nil
+}
+
+// Stats returns the counters: those of coins are of all nodes, as they were within the
+// last second; events are this node's since Open. What only a store on a disk has is zero.
+func (l *Ledger) Stats() ledger.Stats {
+	l.totals.mu.Lock()
+	defer l.totals.mu.Unlock()
+	return ledger.Stats{
+		Live: l.totals.live, Issued: l.totals.issued, Redeemed: l.totals.redeemed,
+		Returned: l.totals.returned, Refunded: l.totals.refunded,
+		Retries: l.events.retries.Load(), DoubleSpends: l.events.doubleSpends.Load(),
+		NotLive: l.events.notLive.Load(), Temporary: l.events.temporary.Load(),
+		Overloads: l.events.overloads.Load(), LowDisk: l.events.lowDisk.Load(),
+		Batches: l.events.batches.Load(), Coins: l.events.coins.Load(), Queued: l.queue.waiting(),
+	}
+}

@@ -1,0 +1,65 @@
+package pgledger
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Migrations are the versions of the tables: files NNNN_name.sql, applied in order, each
+// in one transaction with the note that it was. Several nodes may start at once.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the tables to the newest version.
+func migrate(ctx context.Context, c *pgx.Conn) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return outcome{err}
+	}
+	_, err = c.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (version bigint PRIMARY KEY, name text NOT NULL)`)
+	if err != nil && sqlState(err) != uniqueViolation { // of two nodes that make it at once, in the catalogue
+		return err
+	}
+	for i, file := range files {
+		name := strings.TrimPrefix(file, "migrations/")
+		version, err := strconv.Atoi(name[:4])
+		if err != nil || version != i+1 {
+			return outcome{fmt.Errorf("pgledger: migration %s is not number %d", name, i+1)}
+		}
+		text, err := migrations.ReadFile(file)
+		if err != nil {
+			return outcome{err}
+		}
+		if err := apply(ctx, c, version, name, string(text)); err != nil {
+			return err
+		}
+	}
+	var newest int
+	if err := c.QueryRow(ctx, `SELECT COALESCE(max(version), 0)::bigint FROM migration`).Scan(&newest); err != nil {
+		return err
+	}
+	if newest > len(files) {
+		return outcome{fmt.Errorf("pgledger: the tables are of version %d, this program knows up to %d: use a newer one", newest, len(files))}
+	}
+	return nil
+}
+
+// apply applies one migration unless that was done. The row of its version makes nodes
+// wait for each other: the second finds it there.
+func apply(ctx context.Context, c *pgx.Conn, version int, name, text string) error {
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO migration (version, name) VALUES ($1, $2) ON CONFLICT (version) DO NOTHING`, version, name)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, text) // many statements: the simple protocol
+		return err
+	})
+}

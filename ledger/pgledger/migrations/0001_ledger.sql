@@ -1,0 +1,65 @@
+-- The ledger, version 1. Plain tables: no extension, trigger, procedure or foreign key.
+-- Keys begin with 16 random bytes, so that engines which spread rows by key or hash do so evenly.
+
+-- One row for the whole ledger.
+CREATE TABLE ledger (
+  one   smallint PRIMARY KEY,
+  nodes bigint NOT NULL -- how often it was opened: gives each node counters of its own
+);
+INSERT INTO ledger (one, nodes) VALUES (1, 0);
+
+CREATE TABLE account (
+  id      uuid PRIMARY KEY,
+  name    text NOT NULL,
+  role    smallint NOT NULL,
+  state   smallint NOT NULL,
+  pin     bytea NOT NULL,
+  old_pin bytea,           -- works as well until it is dropped
+  created bigint NOT NULL, -- unix ms
+  granted bigint NOT NULL,
+  issued  bigint NOT NULL,
+  change  uuid             -- token of the last change, by which a repeat knows its own work
+);
+-- Whose a key is, removed accounts included; and a name, of accounts that are not removed.
+CREATE TABLE pin  (pin  bytea PRIMARY KEY, account uuid NOT NULL);
+CREATE TABLE name (name text  PRIMARY KEY, account uuid NOT NULL);
+
+-- Credits of an account, spread over counters so that no two statements wait for one row.
+CREATE TABLE tally (
+  account  uuid NOT NULL,
+  counter  smallint NOT NULL,
+  redeemed bigint NOT NULL,
+  returned bigint NOT NULL,
+  refunded bigint NOT NULL,
+  PRIMARY KEY (account, counter)
+);
+-- All accounts together, spread alike.
+CREATE TABLE total (
+  counter           smallint PRIMARY KEY,
+  issued            bigint NOT NULL,
+  redeemed          bigint NOT NULL,
+  returned          bigint NOT NULL,
+  refunded_live     bigint NOT NULL,
+  refunded_returned bigint NOT NULL
+);
+
+-- A coin is in at most one of these: live, returned, or spent in one of three windows.
+CREATE TABLE coin (fp uuid PRIMARY KEY);
+CREATE TABLE returned (
+  fp       uuid PRIMARY KEY,
+  redeemer uuid NOT NULL,
+  digest   uuid NOT NULL,
+  at       bigint NOT NULL -- unix ms
+);
+-- redeemer and digest: of a redeemed coin, or one refunded after a return; refunder: of a refunded one.
+CREATE TABLE spent_0 (fp uuid PRIMARY KEY, redeemer uuid, digest uuid, refunder uuid, at bigint NOT NULL);
+CREATE TABLE spent_1 (fp uuid PRIMARY KEY, redeemer uuid, digest uuid, refunder uuid, at bigint NOT NULL);
+CREATE TABLE spent_2 (fp uuid PRIMARY KEY, redeemer uuid, digest uuid, refunder uuid, at bigint NOT NULL);
+
+CREATE TABLE withdrawal_0 (account uuid NOT NULL, request uuid NOT NULL, salt bytea NOT NULL, coins bigint NOT NULL, PRIMARY KEY (account, request));
+CREATE TABLE withdrawal_1 (account uuid NOT NULL, request uuid NOT NULL, salt bytea NOT NULL, coins bigint NOT NULL, PRIMARY KEY (account, request));
+CREATE TABLE withdrawal_2 (account uuid NOT NULL, request uuid NOT NULL, salt bytea NOT NULL, coins bigint NOT NULL, PRIMARY KEY (account, request));
+
+-- The newest window of each kind and when it began (unix ms): records of window n are in table n modulo 3.
+CREATE TABLE era (kind smallint PRIMARY KEY, number bigint NOT NULL, started bigint NOT NULL);
+INSERT INTO era (kind, number, started) VALUES (0, 1, 0), (1, 1, 0);

@@ -1,0 +1,201 @@
+package pgledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ecoin/ledger"
+)
+
+// fate is what an error says about the work that it ended.
+type fate uint8
+
+const (
+	refused fate = iota // the database said no, for good: nothing happened
+	again               // nothing happened, and the same may go through now
+	away                // nothing happened; the database cannot be reached or is not for writing
+	doubt               // the connection was lost: it may have happened
+)
+
+// fateOf classifies an error by SQLSTATE (PostgreSQL, appendix A).
+func fateOf(err error) fate {
+	var e *pgconn.PgError
+	if errors.As(err, new(doubtful)) {
+		return doubt
+	}
+	if !errors.As(err, &e) {
+		if pgconn.SafeToRetry(err) || isConnectError(err) {
+			return away
+		}
+		return doubt
+	}
+	switch e.Code {
+	case "40001", "40P01", "55P03", "57014": // serialization, deadlock, lock not available, statement timeout
+		return again
+	case "57P01", "57P02", "57P03", // shutdown, crash, starting up
+		"25006",                   // a standby, or a primary that became one
+		"53200", "53300", "53400": // memory, connections, limits
+		if e.Code == "57P01" || e.Code == "57P02" {
+			return doubt // the commit may have been done
+		}
+		return away
+	case "40003": // completion unknown
+		return doubt
+	}
+	if e.Code[:2] == "08" || e.Code[:2] == "58" || e.Code[:2] == "XX" {
+		return doubt
+	}
+	return refused
+}
+
+func isConnectError(err error) bool {
+	var e *pgconn.ConnectError
+	return errors.As(err, &e)
+}
+
+// sqlState returns the SQLSTATE of err, "" if it is not from the database.
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+const (
+	uniqueViolation = "23505"
+	diskFull        = "53100"
+)
+
+// doubtful is the error of work of which a part was done before.
+type doubtful struct{ error }
+
+func (d doubtful) Unwrap() error { return d.error }
+
+// outcome is what work found out for certain: no reason to try again.
+type outcome struct{ error }
+
+func (o outcome) Unwrap() error { return o.error }
+
+// do runs work on a connection of pool until it goes through, is refused, or patience
+// ends. Work must be the same when it is done twice, because its first try may have been
+// done without an answer. Errors: the error of an outcome, ledger.ErrUnavailable,
+// ledger.ErrOverload, ledger.ErrLowDisk and ctx.Err(), which all mean that nothing
+// happened; any other, after which that is not known.
+func (l *Ledger) do(ctx context.Context, pool *pgxpool.Pool, what string, work func(context.Context, *pgx.Conn) error) error {
+	deadline := time.Now().Add(l.o.Patience)
+	inDoubt := false
+	for try := 0; ; try++ {
+		err := l.try(ctx, pool, work)
+		var certain outcome
+		if err == nil {
+			return nil
+		} else if errors.As(err, &certain) {
+			return certain.error
+		} else if errors.Is(err, ledger.ErrOverload) && !inDoubt {
+			return ledger.ErrOverload
+		}
+		f := fateOf(err)
+		inDoubt = inDoubt || f == doubt
+		if f == refused {
+			if sqlState(err) == diskFull && !inDoubt {
+				l.events.lowDisk.Add(1)
+				return ledger.ErrLowDisk
+			}
+			return fmt.Errorf("pgledger: %s: %w", what, err)
+		}
+		l.events.again.Add(1)
+		wait := min(time.Duration(1+rand.IntN(1<<min(try, 7)))*2*time.Millisecond, 200*time.Millisecond)
+		late := time.Now().Add(wait).After(deadline) || l.breaker.openFor(time.Now()) > l.o.Patience
+		if ctx.Err() != nil || late || f != again && l.gate.isClosing() {
+			switch {
+			case inDoubt:
+				return fmt.Errorf("pgledger: %s: its outcome is not known: %w", what, err)
+			case ctx.Err() != nil:
+				return ctx.Err()
+			}
+			l.events.unavailable.Add(1)
+			return fmt.Errorf("%w (%s: %w)", ledger.ErrUnavailable, what, err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// errBreaker is the refusal of an open breaker.
+var errBreaker = &pgconn.PgError{Code: "57P03", Message: "the database did not answer lately"}
+
+// try runs work once.
+func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.Context, *pgx.Conn) error) error {
+	now := time.Now()
+	if !l.breaker.allow(now) {
+		return errBreaker
+	}
+	// Not ctx itself: a caller that leaves must not break the connection under a commit.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.o.Timeout)
+	defer cancel()
+	c, err := acquire(bounded, ctx, pool)
+	if err != nil {
+		if !errors.Is(err, ledger.ErrOverload) && ctx.Err() == nil {
+			l.noteTry(false, err)
+		}
+		return err
+	}
+	defer c.Release()
+	err = work(bounded, c.Conn())
+	lost := false
+	if certain := (outcome{}); err != nil && !errors.As(err, &certain) {
+		f := fateOf(err)
+		lost = f == doubt || f == away
+	}
+	if lost { // a connection in an unknown state, or to a host that is not the primary any more
+		_ = c.Conn().Close(bounded)
+	}
+	l.noteTry(!lost, err)
+	return err
+}
+
+// acquire waits for a connection as long as bounded and ctx last, and returns
+// ledger.ErrOverload when all are in use for all that time.
+func acquire(bounded, ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	wait, cancel := context.WithCancel(bounded)
+	defer cancel()
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	c, err := pool.Acquire(wait)
+	if err == nil {
+		return c, nil
+	}
+	if s := pool.Stat(); wait.Err() != nil && s.AcquiredConns() == s.MaxConns() {
+		return nil, ledger.ErrOverload
+	}
+	return nil, notSent{err}
+}
+
+// notSent is the error of work that never began.
+type notSent struct{ error }
+
+func (e notSent) Unwrap() error   { return e.error }
+func (notSent) SafeToRetry() bool { return true }
+
+func (l *Ledger) noteTry(ok bool, err error) {
+	if !l.breaker.note(ok, time.Now()) {
+		return
+	}
+	if ok {
+		l.o.Logger.Info("pgledger: the database answers again")
+		return
+	}
+	l.o.Logger.Error("pgledger: the database does not answer; calls are refused until it does", "err", err)
+	l.hot.Reset() // the other connections lead to the same host
+	l.cold.Reset()
+}
