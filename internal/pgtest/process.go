@@ -214,14 +214,20 @@ func children(of int) (pids []int) {
 
 // parent returns a process's parent, 0 for a process that is not there.
 func parent(pid int) int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // after the name, in which anything may be
+	fields := stat(pid)
 	if len(fields) < 2 {
 		return 0
 	}
 	ppid, _ := strconv.Atoi(fields[1])
 	return ppid
+}
+
+// stat returns the fields of a process's /proc/PID/stat from its state on; none for a
+// process that is not there.
+func stat(pid int) []string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // after the name, in which anything may be
 }
