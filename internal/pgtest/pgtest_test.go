@@ -134,7 +134,7 @@ func TestKillStopAndFreeze(t *testing.T) {
 	}
 	select {
 	case err := <-answered:
-		t.Errorf("a frozen server answers: %v", err)
+		t.Fatalf("a frozen server answers: %v", err)
 	default:
 	}
 	s.Thaw()
