@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"internal/columns":      {"internal/figure"},
 	"internal/browsertest":  {},
 	"internal/pgtest":       {},
+	"internal/nettest":      {},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
 	"internal/fair":         {},

@@ -23,10 +23,16 @@ type Cluster struct {
 // StartCluster makes a cluster that lives until the test ends.
 func StartCluster(t testing.TB, standbys int) *Cluster {
 	t.Helper()
+	return StartClusterAt(t, here, standbys)
+}
+
+// StartClusterAt makes a cluster whose first primary is on another host.
+func StartClusterAt(t testing.TB, primary Place, standbys int) *Cluster {
+	t.Helper()
 	h := installed(t)
 	c := &Cluster{t: t}
 	for i := range standbys + 1 {
-		s, err := c.join(h, i)
+		s, err := c.join(h, i, primary)
 		if err != nil {
 			t.Fatalf("pgtest: server %d of a cluster: %v", i, err)
 		}
@@ -53,12 +59,12 @@ var replication = map[string]string{
 }
 
 // join makes server i of a cluster: the primary, or a copy of it.
-func (c *Cluster) join(h *host, i int) (*Server, error) {
+func (c *Cluster) join(h *host, i int, primary Place) (*Server, error) {
 	o := Options{Settings: maps.Clone(replication)}
 	if i == 0 {
-		return create(h, o, loopback)
+		return create(h, o, primary)
 	}
-	s, err := h.newServer(o, loopback)
+	s, err := h.newServer(o, here)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +88,7 @@ func name(i int) string { return fmt.Sprintf("standby%d", i) }
 // conninfo is how a standby with that name connects to the server.
 func (s *Server) conninfo(as string) string {
 	return fmt.Sprintf("host=%s port=%d user=%s password=%s application_name=%s connect_timeout=2 sslmode=disable",
-		s.addr, s.port, admin, s.host.password, as)
+		s.place.Address, s.port, admin, s.host.password, as)
 }
 
 // quorum makes the primary wait for one of the standbys, and waits until they stream. A

@@ -48,7 +48,7 @@ type Server struct {
 	t        testing.TB // nil for the shared server, which nobody may stop
 	host     *host
 	dir      string // holds the folder "data" and the file "log"
-	addr     string
+	place    Place
 	port     int
 	settings map[string]string
 
@@ -59,7 +59,7 @@ type Server struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	h := installed(t)
-	s, err := create(h, o, loopback)
+	s, err := create(h, o, here)
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
@@ -67,7 +67,13 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-const loopback = "127.0.0.1"
+// Place is a host that a server runs on. All of them share the file system.
+type Place struct {
+	Address string
+	Do      func(func() error) error // calls a function on a thread that is there
+}
+
+var here = Place{Address: "127.0.0.1", Do: func(f func() error) error { return f() }}
 
 // own makes the test the server's owner: it ends with it.
 func (s *Server) own(t testing.TB) {
@@ -80,12 +86,12 @@ func (s *Server) own(t testing.TB) {
 }
 
 // create makes a server from the template and starts it.
-func create(h *host, o Options, addr string) (*Server, error) {
+func create(h *host, o Options, at Place) (*Server, error) {
 	template, err := h.template()
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.newServer(o, addr)
+	s, err := h.newServer(o, at)
 	if err != nil {
 		return nil, err
 	}
@@ -99,13 +105,13 @@ func create(h *host, o Options, addr string) (*Server, error) {
 }
 
 // newServer makes the folder of a server, without data.
-func (h *host) newServer(o Options, addr string) (*Server, error) {
+func (h *host) newServer(o Options, at Place) (*Server, error) {
 	dir, err := h.folder("server-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{host: h, dir: dir, addr: addr, settings: map[string]string{
-		"listen_addresses":           addr,
+	s := &Server{host: h, dir: dir, place: at, settings: map[string]string{
+		"listen_addresses":           at.Address,
 		"unix_socket_directories":    "",
 		"max_connections":            "200",
 		"shared_buffers":             "128MB",
@@ -119,23 +125,24 @@ func (h *host) newServer(o Options, addr string) (*Server, error) {
 	for name, value := range o.Settings {
 		s.settings[name] = value
 	}
-	s.port, err = freePort(addr)
-	return s, err
+	return s, s.findPort()
 }
 
-// freePort returns a port that nobody listens on just now.
-func freePort(addr string) (int, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+// findPort chooses a port that nobody listens on just now.
+func (s *Server) findPort() error {
+	return s.place.Do(func() error {
+		l, err := net.Listen("tcp", net.JoinHostPort(s.place.Address, "0"))
+		if err != nil {
+			return err
+		}
+		s.port = l.Addr().(*net.TCPAddr).Port
+		return l.Close()
+	})
 }
 
 func (s *Server) data() string     { return filepath.Join(s.dir, "data") }
 func (s *Server) log() string      { return filepath.Join(s.dir, "log") }
-func (s *Server) hostPort() string { return net.JoinHostPort(s.addr, fmt.Sprint(s.port)) }
+func (s *Server) hostPort() string { return net.JoinHostPort(s.place.Address, fmt.Sprint(s.port)) }
 
 // configure writes the server's settings, which it reads when it starts and on reload.
 func (s *Server) configure() error {
@@ -235,7 +242,7 @@ func Shared(t testing.TB) *Server {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil {
-		s, err := create(h, Options{NoSync: true}, loopback)
+		s, err := create(h, Options{NoSync: true}, here)
 		if err != nil {
 			t.Fatalf("pgtest: %v", err)
 		}

@@ -30,7 +30,7 @@ func (s *Server) start() error {
 		if !errors.Is(err, errPort) {
 			return err
 		}
-		if s.port, err = freePort(s.addr); err != nil {
+		if err := s.findPort(); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ func (s *Server) startAgain() error {
 	cmd := s.host.keeper.command(s.dir, s.host.program("postgres"), "-D", s.data())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = append(cmd.ExtraFiles, w)
-	if err := cmd.Start(); err != nil {
+	if err := s.place.Do(cmd.Start); err != nil {
 		return errors.Join(err, ended.Close())
 	}
 	w.Close()
