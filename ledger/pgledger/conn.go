@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -35,6 +36,7 @@ func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) 
 		c.ConnConfig.RuntimeParams["application_name"] = "ecoin"
 	}
 	c.ConnConfig.DialFunc = dial(&net.Dialer{Timeout: c.ConnConfig.ConnectTimeout, KeepAlive: 5 * time.Second})
+	c.ConnConfig.ValidateConnect = commits(c.ConnConfig.ValidateConnect)
 	c.AfterConnect = setUp
 	p, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
@@ -83,6 +85,31 @@ func (c uncancelable) RemoteAddr() net.Addr { return uncancelableAddr{c.Conn.Rem
 type uncancelableAddr struct{ net.Addr }
 
 func (uncancelableAddr) Network() string { return noCancel }
+
+// commits returns a check that a server is what the DSN asks for, and that it can commit,
+// within the time for connecting. A primary that is cut off from its standbys, or comes
+// back after another one took over, still calls itself one; its state is not the ledger's
+// any more. It cannot commit, and so the next host of the DSN is tried.
+func commits(wanted pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
+	return func(ctx context.Context, c *pgconn.PgConn) error {
+		if wanted != nil {
+			if err := wanted(ctx, c); err != nil {
+				return err
+			}
+		}
+		_, err := c.Exec(ctx, fmt.Sprintf(proofSQL, rand.IntN(counters))).ReadAll()
+		if sqlState(err) == undefinedTable { // a new database: the migration commits
+			return nil
+		}
+		return err
+	}
+}
+
+// proofSQL writes without changing anything: an update of one of many counters.
+const proofSQL = `INSERT INTO total AS t (counter, issued, redeemed, returned, refunded_live, refunded_returned)
+VALUES (%d, 0, 0, 0, 0, 0) ON CONFLICT (counter) DO UPDATE SET issued = t.issued`
+
+const undefinedTable = "42P01"
 
 // setUp asks for plans that stay right when tables grow from nothing: by index, for any
 // parameters. Engines that do not know these settings plan as they do.
