@@ -98,6 +98,10 @@ var refusals = []struct {
 		detail: "too much work is waiting; nothing happened, ask again later",
 	},
 	{
+		err: ledger.ErrUnavailable, status: http.StatusServiceUnavailable, retry: retryAfter,
+		detail: "the bank's database does not answer; nothing happened, ask again later",
+	},
+	{
 		err: ledger.ErrClosed, status: http.StatusServiceUnavailable, retry: retryAfter,
 		detail: "the bank is stopping; nothing happened, ask again later",
 	},

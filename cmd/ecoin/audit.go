@@ -9,13 +9,16 @@ import (
 	"log/slog"
 
 	"ecoin/bank"
+	"ecoin/internal/bankkeys"
 	"ecoin/internal/wire"
+	"ecoin/ledger/pgledger"
 )
 
 type auditCmd struct {
 	socketFlags
-	Disk []string `help:"As for the bank, where none is running." placeholder:"DIR" sep:"none"`
-	JSON bool     `name:"json" help:"Print JSON."`
+	Disk   []string `help:"As for the bank, where none is running." placeholder:"DIR" sep:"none"`
+	Ledger string   `help:"As for the bank, where none is running." placeholder:"URL"`
+	JSON   bool     `name:"json" help:"Print JSON."`
 }
 
 // Run audits through the running bank, or opens the ledger itself when no bank
@@ -46,7 +49,14 @@ func (c *auditCmd) audit(ctx context.Context, log *slog.Logger) (wire.Audit, err
 		}
 		return c.admin().Audit(ctx)
 	}
-	l, keys, err := openOffline(c.Dir, c.Disk, log)
+	var l bankLedger
+	var keys *bankkeys.Keys
+	var err error
+	if c.Ledger == "" {
+		l, keys, err = openOffline(c.Dir, c.Disk, log)
+	} else if keys, err = bankkeys.Open(c.Dir.keys(), "", ""); err == nil {
+		l, err = openDatabase(ctx, c.Ledger, pgledger.Options{Mint: keys.Mint.AppendFingerprints, Logger: log})
+	}
 	if err != nil {
 		return wire.Audit{}, err
 	}

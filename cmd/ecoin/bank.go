@@ -17,7 +17,6 @@ import (
 	"ecoin/core"
 	"ecoin/internal/bankkeys"
 	"ecoin/internal/journal"
-	"ecoin/ledger"
 	"ecoin/server"
 )
 
@@ -44,6 +43,8 @@ type bankCmd struct {
 
 	CheckConfig bool `help:"Check settings, keys, certificate and folders, say what was found, and end. A bank may be running."`
 
+	Ledger             string        `help:"Database to keep the ledger in, instead of this folder: postgres://USER@HOST:PORT,HOST:PORT/NAME?target_session_attrs=read-write. All nodes of a bank share it, the key folder and the windows. Better than a password here: the variable ECOIN_LEDGER, or a password file (PGPASSFILE)." placeholder:"URL"`
+	LedgerConns        int           `help:"Connections of this node to that database for redeems, returns and refunds, each with a statement under way; half as many more for all else." default:"16"`
 	Disk               []string      `help:"Folder on a further disk to spread the ledger over; can be repeated; fixed on the first start, with the order." placeholder:"DIR" sep:"none"`
 	IndexMemory        int64         `help:"Bytes of memory for the index of live coins, about 22 a coin: redeems then need a fraction of the CPU time. Parts of the ledger that do not fit work without. 0 for no index." default:"1073741824"`
 	Shards             int           `help:"Parts of the ledger that commit independently, a power of two up to 256; fixed on the first start, 16 if not given." default:"0"`
@@ -59,7 +60,7 @@ type bankCmd struct {
 
 func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error {
 	if c.CheckConfig {
-		return c.check(std.out)
+		return c.check(ctx, std.out)
 	}
 	if err := c.create(std.out); err != nil {
 		return err
@@ -68,25 +69,11 @@ func (c *bankCmd) Run(ctx context.Context, log *slog.Logger, std streams) error 
 	if err != nil {
 		return err
 	}
-	l, err := ledger.Open(c.Dir.ledger(), c.ledgerOptions(keys.Mint, log))
+	l, err := c.openLedger(ctx, keys.Mint, log)
 	if err != nil {
 		return err
 	}
 	return errors.Join(c.serve(ctx, log, keys, l), l.Close())
-}
-
-func (c *bankCmd) ledgerOptions(mint *core.Mint, log *slog.Logger) ledger.Options {
-	return ledger.Options{
-		Mint:             mint.AppendFingerprints,
-		Shards:           c.Shards,
-		SpentWindow:      c.SpentWindow,
-		WithdrawalWindow: c.WithdrawalWindow,
-		MinFreeBytes:     c.MinFree,
-		BallastBytes:     c.Ballast,
-		IndexBytes:       c.IndexMemory,
-		Disks:            c.Disk,
-		Logger:           log,
-	}
 }
 
 // create fills an empty folder and says so.
@@ -142,7 +129,7 @@ func (c *bankCmd) hosts() []string {
 }
 
 // serve runs the bank until ctx ends, and takes up new keys on SIGHUP.
-func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Keys, l *ledger.Ledger) error {
+func (c *bankCmd) serve(ctx context.Context, log *slog.Logger, keys *bankkeys.Keys, l bankLedger) error {
 	// Bound before the bank is made, because it announces its own address.
 	api, err := net.Listen("tcp", c.Listen)
 	if err != nil {

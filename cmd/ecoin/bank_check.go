@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"ecoin/internal/bankkeys"
+	"ecoin/ledger/pgledger"
 )
 
 // expiresSoon is when a certificate's end is worth a warning.
@@ -26,6 +28,10 @@ func (c *bankCmd) Validate() error {
 		return fmt.Errorf("--max-conns-per-address=%d: want 1 to --max-conns, or 0 for a quarter of it", c.MaxConnsPerAddress)
 	case c.BodyMemory < 2<<20:
 		return fmt.Errorf("--body-memory=%d: want at least 2097152, of which an account alone gets half", c.BodyMemory)
+	case c.LedgerConns < 1:
+		return fmt.Errorf("--ledger-conns=%d: want at least 1", c.LedgerConns)
+	case c.Ledger != "" && (len(c.Disk) > 0 || c.Shards != 0):
+		return errors.New("--disk and --shards are for a ledger in this folder, not with --ledger")
 	case c.Rate < 0:
 		return fmt.Errorf("--rate=%d: want coins a second, or 0 for no limit", c.Rate)
 	}
@@ -34,7 +40,7 @@ func (c *bankCmd) Validate() error {
 
 // check says of each thing that a start needs whether it is well. It changes nothing and
 // leaves a running bank alone.
-func (c *bankCmd) check(out io.Writer) error {
+func (c *bankCmd) check(ctx context.Context, out io.Writer) error {
 	bad := 0
 	say := func(what string, err error, good string) {
 		if err != nil {
@@ -60,7 +66,7 @@ func (c *bankCmd) check(out io.Writer) error {
 		}
 		say("keys", err, "none yet: the first start makes them")
 	default:
-		c.checkKeys(say)
+		c.checkKeys(ctx, say)
 	}
 
 	for _, a := range []struct{ flag, address string }{{"--listen", c.Listen}, {"--health", c.Health}} {
@@ -85,7 +91,7 @@ func (c *bankCmd) check(out io.Writer) error {
 	return nil
 }
 
-func (c *bankCmd) checkKeys(say func(what string, err error, good string)) {
+func (c *bankCmd) checkKeys(ctx context.Context, say func(what string, err error, good string)) {
 	keys, err := bankkeys.Open(c.Dir.keys(), c.TLSCert, c.TLSKey)
 	if err != nil {
 		say("keys", err, "")
@@ -103,7 +109,15 @@ func (c *bankCmd) checkKeys(say func(what string, err error, good string)) {
 		good += ", WHICH IS SOON"
 	}
 	say("TLS certificate", err, good)
-	say("ledger settings", c.ledgerOptions(keys.Mint, slog.New(slog.DiscardHandler)).Check(), c.Dir.ledger())
+	quiet := slog.New(slog.DiscardHandler)
+	if c.Ledger == "" {
+		say("ledger settings", c.ledgerOptions(keys.Mint, quiet).Check(), c.Dir.ledger())
+		return
+	}
+	o := c.databaseOptions(keys.Mint, quiet)
+	say("ledger settings", o.Check(), "in a database")
+	version, err := pgledger.Probe(ctx, c.Ledger, o)
+	say("database", err, version)
 }
 
 // checkFolder checks that a folder can be written to, or made.

@@ -24,7 +24,7 @@ type runningBank struct {
 	log    *slog.Logger
 	bank   *bank.Bank
 	server *server.Server
-	ledger *ledger.Ledger
+	ledger bankLedger
 }
 
 // manage tells the service manager how the bank is, and reloads on SIGHUP, until ctx ends.

@@ -207,7 +207,7 @@ func (b *batch) act(ctx context.Context, c *pgx.Conn, kind op, number, now int64
 // look notes the states of the coins in b.fps as they are now, and returns the number of
 // the newest window.
 func (b *batch) look(ctx context.Context, c *pgx.Conn, number int64) (newest int64, err error) {
-	err = run(ctx, c, lookText[number%tables], [][]byte{b.fps.b}, func(row [][]byte) {
+	err = run(ctx, c, lookText[number%tables], [][]byte{b.fps.b, smallint(b.counter)}, func(row [][]byte) {
 		newest = toInt64(row[lookNumber])
 		coin := life.Coin{
 			Redeemer: toUUID(row[lookRedeemer]), Digest: toUUID(row[lookDigest]),

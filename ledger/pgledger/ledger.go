@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ecoin/core"
 	"ecoin/ledger"
 )
 
@@ -94,15 +96,74 @@ func (l *Ledger) begin(ctx context.Context) error {
 	if err := l.do(ctx, l.cold, "make the tables", migrate); err != nil {
 		return err
 	}
+	own := mintMark(l.o)
 	var nodes int64
+	var mark [16]byte
 	err := l.do(ctx, l.cold, "count the node", func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, `UPDATE ledger SET nodes = nodes + 1 WHERE one = 1 RETURNING nodes`).Scan(&nodes)
+		return c.QueryRow(ctx, `UPDATE ledger SET nodes = nodes + 1, mint = COALESCE(mint, $1) WHERE one = 1 RETURNING nodes, mint`, own).Scan(&nodes, &mark)
 	})
 	if err != nil {
 		return err
 	}
+	if mark != own {
+		return errMint
+	}
 	l.counter = int16((nodes * int64(l.o.Statements)) % counters)
 	return l.readTotals(ctx)
+}
+
+// errMint reports a node that would not find a single coin of the others.
+var errMint = errors.New("pgledger: the database is of a bank with other keys: all nodes must have the same key folder")
+
+// mintMark is what tells one mint from another: the fingerprint of the first coin of the
+// salt of zeros, which no withdrawal has.
+func mintMark(o Options) [16]byte { return o.Mint(nil, new(core.Salt), 1)[0] }
+
+// Probe looks at a database without changing it, and returns what it is in a few words,
+// or why Open would refuse it.
+func Probe(ctx context.Context, dsn string, o Options) (string, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return "", err
+	}
+	l := &Ledger{o: o, gate: gate{closing: make(chan struct{})}}
+	if l.cold, err = newPool(ctx, dsn, 1); err != nil {
+		return "", err
+	}
+	defer l.cold.Close()
+	l.hot = l.cold
+	var server string
+	version, nodes := 0, int64(0)
+	err = l.do(ctx, l.cold, "look at the database", func(ctx context.Context, c *pgx.Conn) error {
+		if err := l.checkDurable(ctx, c); err != nil {
+			return err
+		}
+		if err := c.QueryRow(ctx, `SELECT version()`).Scan(&server); err != nil {
+			return err
+		}
+		var err error
+		if version, err = tablesVersion(ctx, c); sqlState(err) == undefinedTable {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		mark, own := [16]byte{}, mintMark(o)
+		if err := c.QueryRow(ctx, `SELECT nodes, COALESCE(mint, $1) FROM ledger WHERE one = 1`, own).Scan(&nodes, &mark); err != nil {
+			return err
+		}
+		if mark != own {
+			return outcome{errMint}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	server, _, _ = strings.Cut(server, " (")
+	if version == 0 {
+		return server + ", without tables yet: the first start makes them", nil
+	}
+	return fmt.Sprintf("%s, tables of version %d, opened %d times", server, version, nodes), nil
 }
 
 // checkDurable refuses a database that may forget what it answered.

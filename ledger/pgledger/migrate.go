@@ -41,14 +41,24 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 	}
-	var newest int
-	if err := c.QueryRow(ctx, `SELECT COALESCE(max(version), 0)::bigint FROM migration`).Scan(&newest); err != nil {
-		return err
+	_, err = tablesVersion(ctx, c)
+	return err
+}
+
+// tablesVersion returns the version of the tables. One that this program does not know is
+// an error, and so is a database without any.
+func tablesVersion(ctx context.Context, c *pgx.Conn) (version int, err error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, outcome{err}
 	}
-	if newest > len(files) {
-		return outcome{fmt.Errorf("pgledger: the tables are of version %d, this program knows up to %d: use a newer one", newest, len(files))}
+	if err := c.QueryRow(ctx, `SELECT COALESCE(max(version), 0)::bigint FROM migration`).Scan(&version); err != nil {
+		return 0, err
 	}
-	return nil
+	if version > len(files) {
+		return 0, outcome{fmt.Errorf("pgledger: the tables are of version %d, this program knows up to %d: use a newer one", version, len(files))}
+	}
+	return version, nil
 }
 
 // apply applies one migration unless that was done. The row of its version makes nodes

@@ -95,8 +95,14 @@ SELECT fp, at FROM gone`
 const lockSQL = `SELECT 1 FROM account WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE`
 
 // lookSQL returns, as of one moment, the newest window and what is known of coins, in at
-// least one row. state: 0 nothing, 1 live, 2 returned, 3 spent.
+// least one row. It writes to a counter without changing it, because what it reads may be
+// a commit that no standby has yet, after a crash of the primary or a statement that was
+// cancelled there: its own commit waits for the standbys, and with it all before.
 const lookSQL = `
+WITH proof AS (
+  INSERT INTO total AS t (counter, issued, redeemed, returned, refunded_live, refunded_returned)
+  VALUES ($2::smallint, 0, 0, 0, 0, 0) ON CONFLICT (counter) DO UPDATE SET issued = t.issued
+)
 SELECT e.number, c.state, c.fp, c.redeemer, c.digest, c.refunder, c.at
 FROM era AS e LEFT JOIN (
   SELECT 3::bigint AS state, fp, redeemer, digest, refunder, at FROM spent_{new} WHERE fp = ANY ($1::uuid[])

@@ -4,7 +4,8 @@
 -- One row for the whole ledger.
 CREATE TABLE ledger (
   one   smallint PRIMARY KEY,
-  nodes bigint NOT NULL -- how often it was opened: gives each node counters of its own
+  nodes bigint NOT NULL, -- how often it was opened: gives each node counters of its own
+  mint  uuid             -- fingerprint of a coin that nobody has: tells nodes with other keys
 );
 INSERT INTO ledger (one, nodes) VALUES (1, 0);
 
