@@ -17,7 +17,7 @@ const columns = `a.id, a.name, a.role, a.state, a.pin, a.old_pin, a.created, a.g
   COALESCE(t.redeemed, 0)::bigint, COALESCE(t.returned, 0)::bigint, COALESCE(t.refunded, 0)::bigint`
 
 const accountSQL = `SELECT ` + columns + ` FROM account AS a LEFT JOIN (
-  SELECT account, sum(redeemed) AS redeemed, sum(returned) AS returned, sum(refunded) AS refunded
+  SELECT account, sum(redeemed) AS redeemed, sum(returned) AS returned, sum(refunded_live + refunded_returned) AS refunded
   FROM tally WHERE account = $1::uuid GROUP BY account
 ) AS t ON t.account = a.id WHERE a.id = $1::uuid`
 
@@ -160,7 +160,7 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(ledger.Account) error)
 			return outcome{fmt.Errorf("pgledger: the list of accounts broke off: %w", ledger.ErrUnavailable)}
 		}
 		rows, err := tx.Query(ctx, `SELECT `+columns+` FROM account AS a LEFT JOIN (
-  SELECT account, sum(redeemed) AS redeemed, sum(returned) AS returned, sum(refunded) AS refunded FROM tally GROUP BY account
+  SELECT account, sum(redeemed) AS redeemed, sum(returned) AS returned, sum(refunded_live + refunded_returned) AS refunded FROM tally GROUP BY account
 ) AS t ON t.account = a.id ORDER BY a.id`)
 		if err != nil {
 			return err

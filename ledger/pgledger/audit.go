@@ -75,14 +75,13 @@ func (a *auditor) run() {
 	var accounts, returned, refunded int64
 	a.sums(`SELECT count(*), COALESCE(sum(granted), 0)::bigint, COALESCE(sum(issued), 0)::bigint FROM account`, &accounts, &r.Granted, &r.Issued)
 	r.Accounts = int(accounts)
-	a.sums(`SELECT COALESCE(sum(redeemed), 0)::bigint, COALESCE(sum(returned), 0)::bigint, COALESCE(sum(refunded), 0)::bigint FROM tally`,
+	a.sums(`SELECT COALESCE(sum(redeemed), 0)::bigint, COALESCE(sum(returned), 0)::bigint, COALESCE(sum(refunded_live + refunded_returned), 0)::bigint
+FROM tally WHERE account <> `+nobody,
 		&r.Redeemed, &returned, &refunded)
 	r.Refunded = refunded
 	r.Balances = r.Granted - r.Issued + r.Redeemed - returned + refunded
 	var issuedAll, redeemedAll, returnedAll, refundedLive, refundedReturned int64
-	a.sums(`SELECT COALESCE(sum(issued), 0)::bigint, COALESCE(sum(redeemed), 0)::bigint, COALESCE(sum(returned), 0)::bigint,
-  COALESCE(sum(refunded_live), 0)::bigint, COALESCE(sum(refunded_returned), 0)::bigint FROM total`,
-		&issuedAll, &redeemedAll, &returnedAll, &refundedLive, &refundedReturned)
+	a.sums(totalsSQL, &issuedAll, &redeemedAll, &returnedAll, &refundedLive, &refundedReturned)
 	a.sums(`SELECT count(*) FROM coin`, &r.Live)
 	a.sums(`SELECT count(*) FROM returned`, &r.Returned)
 	a.sums(`SELECT (SELECT count(*) FROM spent_0) + (SELECT count(*) FROM spent_1) + (SELECT count(*) FROM spent_2)`, &r.Spent)
@@ -134,6 +133,6 @@ WHERE a.id IS NULL OR p.pin <> a.pin AND (a.old_pin IS NULL OR p.pin <> a.old_pi
 WHERE a.state <> 1 AND (n.account IS NULL OR n.account <> a.id)`)
 	a.none("%d names lead to an account that does not have them", `SELECT count(*) FROM name AS n LEFT JOIN account AS a ON a.id = n.account
 WHERE a.id IS NULL OR a.state = 1 OR a.name <> n.name`)
-	a.none("%d tallies are of no account", `SELECT count(*) FROM tally AS t LEFT JOIN account AS a ON a.id = t.account WHERE a.id IS NULL`)
-	a.none("%d tallies are negative", `SELECT count(*) FROM tally WHERE redeemed < 0 OR returned < 0 OR refunded < 0`)
+	a.none("%d tallies are of no account", `SELECT count(*) FROM tally AS t LEFT JOIN account AS a ON a.id = t.account WHERE a.id IS NULL AND t.account <> `+nobody)
+	a.none("%d tallies are negative", `SELECT count(*) FROM tally WHERE redeemed < 0 OR returned < 0 OR refunded_live < 0 OR refunded_returned < 0`)
 }

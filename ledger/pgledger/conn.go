@@ -106,8 +106,7 @@ func commits(wanted pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 }
 
 // proofSQL writes without changing anything: an update of one of many counters.
-const proofSQL = `INSERT INTO total AS t (counter, issued, redeemed, returned, refunded_live, refunded_returned)
-VALUES (%d, 0, 0, 0, 0, 0) ON CONFLICT (counter) DO UPDATE SET issued = t.issued`
+const proofSQL = `INSERT INTO issued AS t (counter, coins) VALUES (%d, 0) ON CONFLICT (counter) DO UPDATE SET coins = t.coins`
 
 const undefinedTable = "42P01"
 

@@ -122,7 +122,7 @@ func (b *batch) round(ctx context.Context, c *pgx.Conn, kind op, number, now int
 		n++
 	}
 	b.encode(n)
-	if err := b.act(ctx, c, kind, number, now); err != nil || len(b.states) == n {
+	if err := b.act(ctx, c, kind, n, number, now); err != nil || len(b.states) == n {
 		return err
 	}
 	b.fps.reset(n - len(b.states))
@@ -163,16 +163,27 @@ func (b *batch) encode(n int) {
 	}
 }
 
-// act does what the first items want, and notes the state before of each coin that it
+// act does what the n coins' first items want, and notes the state before of each coin that it
 // changed.
-func (b *batch) act(ctx context.Context, c *pgx.Conn, kind op, number, now int64) error {
+func (b *batch) act(ctx context.Context, c *pgx.Conn, kind op, n int, number, now int64) error {
 	window := number % tables
 	params := [][]byte{b.fps.b, b.accounts.b, b.digests.b, bigint(now), smallint(b.counter), bigint(number)}
 	switch kind {
 	case opRedeem:
-		return run(ctx, c, redeemText[window], params, func(row [][]byte) {
-			b.states[toUUID(row[0])] = state{life.Coin{Phase: life.Live}, true}
+		live, gone := state{life.Coin{Phase: life.Live}, true}, int64(0)
+		err := run(ctx, c, redeemText[window], params, func(row [][]byte) {
+			if row[1] == nil {
+				gone = toInt64(row[0])
+			} else {
+				b.states[toUUID(row[1])] = live
+			}
 		})
+		if err == nil && gone == int64(n) {
+			for it := range b.coins {
+				b.states[*it.fp()] = live
+			}
+		}
+		return err
 	case opRefund:
 		return run(ctx, c, refundText[window], params, func(row [][]byte) {
 			coin := life.Coin{Phase: life.Live}

@@ -295,9 +295,7 @@ func (l *Ledger) watchTotals(ctx context.Context) {
 func (l *Ledger) readTotals(ctx context.Context) error {
 	var issued, redeemed, returned, refundedLive, refundedReturned int64
 	err := l.do(ctx, l.cold, "read the totals", func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, `SELECT COALESCE(sum(issued), 0)::bigint, COALESCE(sum(redeemed), 0)::bigint,
-  COALESCE(sum(returned), 0)::bigint, COALESCE(sum(refunded_live), 0)::bigint, COALESCE(sum(refunded_returned), 0)::bigint
-FROM total`).Scan(&issued, &redeemed, &returned, &refundedLive, &refundedReturned)
+		return c.QueryRow(ctx, totalsSQL).Scan(&issued, &redeemed, &returned, &refundedLive, &refundedReturned)
 	})
 	if err != nil {
 		return err

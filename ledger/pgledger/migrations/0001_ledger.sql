@@ -25,24 +25,19 @@ CREATE TABLE account (
 CREATE TABLE pin  (pin  bytea PRIMARY KEY, account uuid NOT NULL);
 CREATE TABLE name (name text  PRIMARY KEY, account uuid NOT NULL);
 
--- Credits of an account, spread over counters so that no two statements wait for one row.
+-- Credits and debits of an account, spread over counters so that no two statements wait for
+-- one row. Those of the account of zeros are of all accounts together.
 CREATE TABLE tally (
-  account  uuid NOT NULL,
-  counter  smallint NOT NULL,
-  redeemed bigint NOT NULL,
-  returned bigint NOT NULL,
-  refunded bigint NOT NULL,
-  PRIMARY KEY (account, counter)
-);
--- All accounts together, spread alike.
-CREATE TABLE total (
-  counter           smallint PRIMARY KEY,
-  issued            bigint NOT NULL,
+  account           uuid NOT NULL,
+  counter           smallint NOT NULL,
   redeemed          bigint NOT NULL,
   returned          bigint NOT NULL,
   refunded_live     bigint NOT NULL,
-  refunded_returned bigint NOT NULL
+  refunded_returned bigint NOT NULL,
+  PRIMARY KEY (account, counter)
 );
+-- Coins issued to all accounts together, spread alike.
+CREATE TABLE issued (counter smallint PRIMARY KEY, coins bigint NOT NULL);
 
 -- A coin is in at most one of these: live, returned, or spent in one of three windows.
 CREATE TABLE coin (fp uuid PRIMARY KEY);
