@@ -86,7 +86,8 @@ func must(t *testing.T, err error) {
 
 // Host is another host, joined to this one by a cable. It is safe for concurrent use.
 type Host struct {
-	Address string // its own, as it is reached from here and from there
+	Address string // its own
+	Near    string // address of this host, by which it is reached from there
 
 	t         *testing.T
 	namespace int // file descriptor
@@ -97,6 +98,7 @@ const (
 	near, far       = "near", "far"
 	nearIP, farIP   = "192.0.2.1", "192.0.2.2" // for documentation: RFC 5737
 	nearNet, farNet = nearIP + "/30", farIP + "/30"
+	farMAC          = "02:00:00:00:00:02"
 )
 
 // NewHost makes the other host, which lives until the test ends. There is one at a time.
@@ -109,10 +111,10 @@ func NewHost(t *testing.T) *Host {
 	input, err := holder.StdinPipe()
 	must(t, err)
 	must(t, holder.Start())
-	h := &Host{Address: farIP, t: t}
+	h := &Host{Address: farIP, Near: nearIP, t: t}
 	h.namespace, err = unix.Open(fmt.Sprintf("/proc/%d/ns/net", holder.Process.Pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	must(t, err)
-	must(t, ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", fmt.Sprint(holder.Process.Pid)))
+	must(t, ip("link", "add", near, "type", "veth", "peer", "name", far, "address", farMAC, "netns", fmt.Sprint(holder.Process.Pid)))
 	t.Cleanup(func() {
 		must(t, ip("link", "delete", near))
 		input.Close()
@@ -121,6 +123,8 @@ func NewHost(t *testing.T) *Host {
 	})
 	must(t, ip("address", "add", nearNet, "dev", near))
 	must(t, ip("link", "set", near, "up"))
+	// A host that does not answer for its address would be reported as unreachable.
+	must(t, ip("neighbour", "add", farIP, "lladdr", farMAC, "dev", near, "nud", "permanent"))
 	must(t, h.Do(func() error {
 		return errors.Join(ip("link", "set", "lo", "up"), ip("address", "add", farNet, "dev", far), ip("link", "set", far, "up"))
 	}))
@@ -132,18 +136,23 @@ func NewHost(t *testing.T) *Host {
 func (h *Host) Do(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
+		err := errors.New("nettest: the function did not return") // but failed its test
+		defer func() { done <- err }()
 		runtime.LockOSThread() // and never unlock it: the thread is of no use here, and ends
-		if err := unix.Setns(h.namespace, unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
+		if err = unix.Setns(h.namespace, unix.CLONE_NEWNET); err == nil {
+			err = f()
 		}
-		done <- f()
 	}()
 	return <-done
 }
 
-// Cut pulls the cable: from then on nothing arrives, and nobody is told.
-func (h *Host) Cut() { h.t.Helper(); must(h.t, ip("link", "set", near, "down")) }
+// Cut pulls the cable: from then on nothing arrives, and nobody here is told.
+func (h *Host) Cut() { h.t.Helper(); h.cable("down") }
 
 // Heal puts the cable back.
-func (h *Host) Heal() { h.t.Helper(); must(h.t, ip("link", "set", near, "up")) }
+func (h *Host) Heal() { h.t.Helper(); h.cable("up") }
+
+func (h *Host) cable(state string) {
+	h.t.Helper()
+	must(h.t, h.Do(func() error { return ip("link", "set", far, state) }))
+}

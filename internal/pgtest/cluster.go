@@ -23,16 +23,16 @@ type Cluster struct {
 // StartCluster makes a cluster that lives until the test ends.
 func StartCluster(t testing.TB, standbys int) *Cluster {
 	t.Helper()
-	return StartClusterAt(t, here, standbys)
+	return StartClusterAt(t, slices.Repeat([]Place{here}, standbys+1)...)
 }
 
-// StartClusterAt makes a cluster whose first primary is on another host.
-func StartClusterAt(t testing.TB, primary Place, standbys int) *Cluster {
+// StartClusterAt makes a cluster of a server at each place, the first of them the primary.
+func StartClusterAt(t testing.TB, places ...Place) *Cluster {
 	t.Helper()
 	h := installed(t)
 	c := &Cluster{t: t}
-	for i := range standbys + 1 {
-		s, err := c.join(h, i, primary)
+	for i, at := range places {
+		s, err := c.join(h, i, at)
 		if err != nil {
 			t.Fatalf("pgtest: server %d of a cluster: %v", i, err)
 		}
@@ -59,12 +59,12 @@ var replication = map[string]string{
 }
 
 // join makes server i of a cluster: the primary, or a copy of it.
-func (c *Cluster) join(h *host, i int, primary Place) (*Server, error) {
+func (c *Cluster) join(h *host, i int, at Place) (*Server, error) {
 	o := Options{Settings: maps.Clone(replication)}
 	if i == 0 {
-		return create(h, o, primary)
+		return create(h, o, at)
 	}
-	s, err := h.newServer(o, here)
+	s, err := h.newServer(o, at)
 	if err != nil {
 		return nil, err
 	}

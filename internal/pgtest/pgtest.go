@@ -70,10 +70,17 @@ func Start(t testing.TB, o Options) *Server {
 // Place is a host that a server runs on. All of them share the file system.
 type Place struct {
 	Address string
-	Do      func(func() error) error // calls a function on a thread that is there
+	Do      func(func() error) error // calls a function on a thread that is there; nil: any thread
 }
 
-var here = Place{Address: "127.0.0.1", Do: func(f func() error) error { return f() }}
+func (p Place) do(f func() error) error {
+	if p.Do == nil {
+		return f()
+	}
+	return p.Do(f)
+}
+
+var here = Place{Address: "127.0.0.1"}
 
 // own makes the test the server's owner: it ends with it.
 func (s *Server) own(t testing.TB) {
@@ -130,7 +137,7 @@ func (h *host) newServer(o Options, at Place) (*Server, error) {
 
 // findPort chooses a port that nobody listens on just now.
 func (s *Server) findPort() error {
-	return s.place.Do(func() error {
+	return s.place.do(func() error {
 		l, err := net.Listen("tcp", net.JoinHostPort(s.place.Address, "0"))
 		if err != nil {
 			return err

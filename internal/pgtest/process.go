@@ -55,7 +55,7 @@ func (s *Server) startAgain() error {
 	cmd := s.host.keeper.command(s.dir, s.host.program("postgres"), "-D", s.data())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = append(cmd.ExtraFiles, w)
-	if err := s.place.Do(cmd.Start); err != nil {
+	if err := s.place.do(cmd.Start); err != nil {
 		return errors.Join(err, ended.Close())
 	}
 	w.Close()
