@@ -17,6 +17,10 @@ const (
 	connectTimeout = 2 * time.Second  // to one host, unless the DSN says otherwise
 	connLifetime   = 30 * time.Minute // then anew, so that nodes spread over hosts that came back
 	healthEvery    = 10 * time.Second
+
+	// How long a host may be silent, on a connection where it must say at least that it is
+	// there. A statement may take longer: the host is there.
+	silence = 3 * time.Second
 )
 
 // newPool returns a pool for dsn, a URL or keyword string of libpq's, that connects when
@@ -35,7 +39,11 @@ func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) 
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "ecoin"
 	}
-	c.ConnConfig.DialFunc = dial(&net.Dialer{Timeout: c.ConnConfig.ConnectTimeout, KeepAlive: 5 * time.Second})
+	c.ConnConfig.DialFunc = dial(&net.Dialer{
+		Timeout:         c.ConnConfig.ConnectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 3, Interval: silence / 3, Count: 2},
+		Control:         endSilence(silence),
+	})
 	c.ConnConfig.ValidateConnect = commits(c.ConnConfig.ValidateConnect)
 	c.AfterConnect = setUp
 	p, err := pgxpool.NewWithConfig(ctx, c)

@@ -159,6 +159,8 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 	}
 	if lost { // a connection in an unknown state, or to a host that is not the primary any more
 		_ = c.Conn().Close(bounded)
+		l.hot.Reset() // the others lead to the same host, where reads may still seem to work
+		l.cold.Reset()
 	}
 	l.noteTry(!lost, err)
 	return err
@@ -196,6 +198,4 @@ func (l *Ledger) noteTry(ok bool, err error) {
 		return
 	}
 	l.o.Logger.Error("pgledger: the database does not answer; calls are refused until it does", "err", err)
-	l.hot.Reset() // the other connections lead to the same host
-	l.cold.Reset()
 }
