@@ -11,10 +11,10 @@ SIZES  ?= 1e6 1e7 1e8
 OUT    ?= docs/plots
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank drill fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank drill drill-postgres fuzz clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 build: ## build bin/ecoin
 	@$(GO) build -trimpath -o bin/ecoin ./cmd/ecoin
@@ -103,8 +103,11 @@ bench-bank: build ## measure a bank through mutual TLS: CPU a coin, latency, ove
 	@$(GO) run ./internal/bankscale --bank=bin/ecoin --out='$(OUT)' $(ARGS)
 
 drill: ## attack a real bank process at full size while honest clients work, and the ledger's disk
-	ECOIN_DRILL=1 $(GO) test -count=1 -v -timeout 20m -run Drill ./cmd/ecoin ./server
+	ECOIN_DRILL=1 $(GO) test -count=1 -v -timeout 20m -run Drill -skip Postgres ./cmd/ecoin ./server
 	$(GO) test -count=1 -v -timeout 20m -run 'FullDisk|DamageByShard|KillBank' ./ledger ./cmd/ecoin
+
+drill-postgres: ## two bank nodes on PostgreSQL with two standbys: kill the primary, cut its network, audit (COUNT=10)
+	ECOIN_DRILL=1 $(GO) test -count=$(COUNT) -v -timeout 60m -run DrillPostgres ./cmd/ecoin
 
 fuzz: ## fuzz every target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \
