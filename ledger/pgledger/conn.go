@@ -45,7 +45,12 @@ func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) 
 		Control:         endSilence(silence),
 	})
 	c.ConnConfig.ValidateConnect = commits(c.ConnConfig.ValidateConnect)
-	c.AfterConnect = setUp
+	h := newHosts(c.ConnConfig)
+	c.BeforeConnect = h.prefer
+	c.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		h.worked(c.PgConn())
+		return setUp(ctx, c)
+	}
 	p, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("pgledger: the DSN is not usable: %w", hidePassword(err))
