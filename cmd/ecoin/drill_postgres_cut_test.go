@@ -22,6 +22,9 @@ import (
 // in the end its coins went one way, and the state that the old primary has alone is not
 // what any node shows, though that server still runs when the cut has healed.
 func TestDrillPostgresCut(t *testing.T) {
+	if !fullDrill {
+		t.Parallel() // it waits most of the time
+	}
 	if !nettest.Alone(t) {
 		return
 	}

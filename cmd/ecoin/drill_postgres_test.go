@@ -16,6 +16,8 @@ func TestDrillPostgresKill(t *testing.T) {
 	workers, rounds := 4, int64(3)
 	if fullDrill {
 		workers, rounds = 8, 15
+	} else {
+		t.Parallel()
 	}
 	c := pgtest.StartCluster(t, 2)
 	ns := startNodes(t, c.NewDatabase(), 2)
