@@ -30,7 +30,7 @@ func TestDrillPostgresCut(t *testing.T) {
 	}
 	workers, rounds := 2, int64(2)
 	if fullDrill {
-		workers, rounds = 8, 15
+		workers, rounds = 8, 8
 	}
 	host := nettest.NewHost(t)
 	near := pgtest.Place{Address: host.Near}

@@ -320,13 +320,17 @@ func (p *patron) audit(rival []*client.Client) (v verdict) {
 	if out, back := int64(v.rounds*withdrawnCoins), int64(v.rounds*refundedCoins); a.Issued != out || a.Refunded != back || a.Balance != patronCredit-out+back {
 		p.ns.t.Errorf("a collector that withdrew %d coins and refunded %d: %+v", out, back, a)
 	}
-	count := func(n *int, got []core.Status, want core.Status) {
+	count := func(n *int, got []core.Status, bad func(core.Status) bool) {
 		for _, st := range got {
-			if st != want {
+			if bad(st) {
 				*n++
 			}
 		}
 	}
+	isNot := func(want core.Status) func(core.Status) bool {
+		return func(st core.Status) bool { return st != want }
+	}
+	redeems := func(st core.Status) bool { return st == core.StatusOK || st == core.StatusRedeemedBefore }
 	i := 0
 	for rounds := range slices.Chunk(p.rounds, wire.MaxBatch/redeemedCoins) {
 		p.home, i = i%len(p.ns.banks), i+1 // every node is asked
@@ -339,11 +343,11 @@ func (p *patron) audit(rival []*client.Client) (v verdict) {
 			redeemed, live = append(redeemed, r.records[:redeemedCoins]...), append(live, r.records[redeemedCoins+refundedCoins:]...)
 			refunded = append(refunded, r.refunded()...)
 		}
-		count(&v.lost, p.ns.redeem(p.analyst, p.home, redeemed), core.StatusRedeemedBefore)
-		count(&v.revived, p.ns.redeem(rival, p.home, redeemed), core.StatusRedeemed)
-		count(&v.revived, p.ns.redeem(rival, p.home, seal(p.ns.t, p.key, refunded)), core.StatusRedeemed)
-		count(&v.lost, p.refund(refunded), core.StatusOK)
-		count(&v.missing, p.ns.redeem(rival, p.home, live), core.StatusOK)
+		count(&v.lost, p.ns.redeem(p.analyst, p.home, redeemed), isNot(core.StatusRedeemedBefore))
+		count(&v.revived, p.ns.redeem(rival, p.home, redeemed), redeems)
+		count(&v.revived, p.ns.redeem(rival, p.home, seal(p.ns.t, p.key, refunded)), redeems)
+		count(&v.lost, p.refund(refunded), isNot(core.StatusOK))
+		count(&v.missing, p.ns.redeem(rival, p.home, live), isNot(core.StatusOK))
 	}
 	return v
 }
