@@ -237,9 +237,14 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 	}
 	defer leave()
 	mark := newToken()
-	var before *token // what the account had before the first try
+	var before *token // what the account had before a try whose outcome is not known
 	var after row
-	err = l.do(ctx, l.cold, what, func(ctx context.Context, c *pgx.Conn) error {
+	err = l.do(ctx, l.cold, what, func(ctx context.Context, c *pgx.Conn) (err error) {
+		defer func() {
+			if err != nil && fateOf(err) != doubt {
+				before = nil // the try did nothing
+			}
+		}()
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			if err := lock(ctx, tx, id); err != nil {
 				return err
@@ -254,7 +259,9 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 			case before != nil && a.change != *before:
 				return outcome{fmt.Errorf("pgledger: %s: its outcome is not known: the account was changed by others meanwhile", what)}
 			}
-			before = &a.change
+			if before == nil {
+				before = &a.change
+			}
 			if err := work(ctx, tx, a); err != nil {
 				return err
 			}
