@@ -140,6 +140,9 @@ func wait(otherwise string, done func() (bool, error)) error {
 // Primary returns the server that is the primary now.
 func (c *Cluster) Primary() *Server { return c.primary }
 
+// Standbys returns the servers that follow the primary.
+func (c *Cluster) Standbys() []*Server { return c.standbys }
+
 // DSN returns the URL of a database by which a client finds the primary, whichever server
 // that is.
 func (c *Cluster) DSN(database string) string {

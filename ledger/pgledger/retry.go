@@ -132,7 +132,7 @@ func (l *Ledger) do(ctx context.Context, pool *pgxpool.Pool, what string, work f
 }
 
 // errBreaker is the refusal of an open breaker.
-var errBreaker = &pgconn.PgError{Code: "57P03", Message: "the database did not answer lately"}
+var errBreaker = notSent{errors.New("it did not answer a moment ago")}
 
 // try runs work once.
 func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.Context, *pgx.Conn) error) error {
