@@ -140,8 +140,8 @@ func wait(otherwise string, done func() (bool, error)) error {
 // Primary returns the server that is the primary now.
 func (c *Cluster) Primary() *Server { return c.primary }
 
-// Standbys returns the servers that follow the primary.
-func (c *Cluster) Standbys() []*Server { return c.standbys }
+// Standbys returns the servers that follow the primary now.
+func (c *Cluster) Standbys() []*Server { return slices.Clone(c.standbys) }
 
 // DSN returns the URL of a database by which a client finds the primary, whichever server
 // that is.
