@@ -128,7 +128,7 @@ func (s *Server) set(name, value string) error {
 
 // wait asks again until the answer is yes.
 func wait(otherwise string, done func() (bool, error)) error {
-	for limit := time.Now().Add(startLimit); ; time.Sleep(10 * time.Millisecond) {
+	for limit := time.Now().Add(startLimit); ; time.Sleep(5 * time.Millisecond) {
 		if yes, err := done(); yes || err != nil {
 			return err
 		} else if time.Now().After(limit) {

@@ -117,9 +117,9 @@ func TestKillStopAndFreeze(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Freeze()
-	for pid, state := range states(s.process.pid) {
-		if state != "T" {
-			t.Errorf("process %d of a frozen server is in state %s", pid, state)
+	for _, pid := range append(children(s.process.pid), s.process.pid) {
+		if got := state(pid); got != "T" {
+			t.Errorf("process %d of a frozen server is in state %q", pid, got)
 		}
 	}
 	answered := make(chan error, 1)
@@ -155,16 +155,6 @@ func (s *Server) controlState() (string, error) {
 	_, after, _ := strings.Cut(string(out), "Database cluster state:")
 	line, _, _ := strings.Cut(after, "\n")
 	return strings.TrimSpace(line), err
-}
-
-// states returns the state of each process of a server, as /proc shows it.
-func states(postmaster int) map[int]string {
-	out := map[int]string{}
-	for _, pid := range append(children(postmaster), postmaster) {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		out[pid] = strings.Fields(string(b[strings.LastIndex(string(b), ")")+1:]))[0]
-	}
-	return out
 }
 
 func TestClusterFailsOver(t *testing.T) {

@@ -124,7 +124,7 @@ func (s *Server) running() *process {
 func (s *Server) Kill() {
 	p := s.running()
 	s.t.Helper()
-	_ = syscall.Kill(p.pid, syscall.SIGSTOP) // so that it starts no other child meanwhile
+	s.Freeze() // so that none goes on when another is gone
 	for _, pid := range children(p.pid) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -170,10 +170,22 @@ func (s *Server) Restart() {
 // the system still accepts new ones for it, but nothing is answered.
 func (s *Server) Freeze() {
 	p := s.running()
-	_ = syscall.Kill(p.pid, syscall.SIGSTOP)
+	s.t.Helper()
+	err := stop(p.pid) // so that it starts no other child meanwhile
 	for _, pid := range children(p.pid) {
-		_ = syscall.Kill(pid, syscall.SIGSTOP)
+		err = errors.Join(err, stop(pid))
 	}
+	if err != nil {
+		s.t.Fatalf("pgtest: %v", err)
+	}
+}
+
+// stop stops a process and waits until it has stopped, which may take the system a moment.
+func stop(pid int) error {
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	return wait(fmt.Sprintf("process %d does not stop", pid), func() (bool, error) {
+		return strings.Contains("TZ", state(pid)), nil // "" is in it too
+	})
 }
 
 // Thaw lets a frozen server go on.
@@ -220,6 +232,15 @@ func parent(pid int) int {
 	}
 	ppid, _ := strconv.Atoi(fields[1])
 	return ppid
+}
+
+// state returns what a process does: "T" for a stopped one, "Z" for one that only has to be
+// waited for, "" for one that is not there.
+func state(pid int) string {
+	if fields := stat(pid); len(fields) > 0 {
+		return fields[0]
+	}
+	return ""
 }
 
 // stat returns the fields of a process's /proc/PID/stat from its state on; none for a
