@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ecoin/bench/harness"
+	"ecoin/bench/proc"
+)
+
+// bench is what all questions share.
+type bench struct {
+	sizes sizes
+	dir   string // a temporary folder, for servers
+	self  string // this program
+	ecoin string // the ecoin binary; "" when no question needs it
+}
+
+// results is what results.json holds.
+type results struct {
+	Machine string            `json:"machine"`
+	Command string            `json:"command"`
+	Commit  string            `json:"commit"`
+	Date    string            `json:"date"`
+	Answers []*harness.Answer `json:"answers"`
+}
+
+// Run asks the questions, prints each answer as soon as it is there, and writes what was
+// answered even if a later question fails.
+func (c *compareCmd) Run(ctx context.Context) (err error) {
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return err
+	}
+	b := &bench{sizes: c.sizes()}
+	if b.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp(c.Dir, "ecoin-peers-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if err := os.Chmod(b.dir, 0o711); err != nil { // a database may run as another user
+		return err
+	}
+	if slices.ContainsFunc(c.Only, func(q string) bool { return q == "ledger" || q == "system" }) {
+		b.ecoin = filepath.Join(b.dir, "ecoin")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.ecoin, "./cmd/ecoin")
+		build.Dir = c.Source
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build ecoin: %w\n%s", err, out)
+		}
+	}
+	r := &results{Machine: proc.Machine(), Command: "peers " + strings.Join(os.Args[1:], " "), Commit: commit(ctx, c.Source), Date: time.Now().UTC().Format(time.DateOnly)}
+	fmt.Println(r.head())
+	for _, q := range questions {
+		if !slices.Contains(c.Only, q) {
+			continue
+		}
+		answers, e := b.ask(ctx, q)
+		for _, a := range answers {
+			a.Print(os.Stdout)
+		}
+		r.Answers = append(r.Answers, answers...)
+		if e != nil {
+			err = e
+			break
+		}
+	}
+	return errors.Join(err, r.write(c.Out))
+}
+
+// ask asks one question, or the parts of it.
+func (b *bench) ask(ctx context.Context, name string) (answers []*harness.Answer, err error) {
+	parts, err := map[string]func(context.Context) ([]*harness.Question, error){
+		"codec": b.codec,
+	}[name](ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	runner := &harness.Runner{Rounds: b.sizes.rounds, Limit: 0.1, Repeats: 1, Look: 200 * time.Millisecond, Meter: proc.Meter{}, Log: os.Stderr}
+	for _, q := range parts {
+		a, err := runner.Ask(ctx, q)
+		if err != nil {
+			return answers, err
+		}
+		answers = append(answers, a)
+	}
+	return answers, nil
+}
+
+// commit is the source's, "unknown" when there is none.
+func commit(ctx context.Context, dir string) string {
+	out, err := exec.CommandContext(ctx, "git", "-C", dir, "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (r *results) head() string {
+	return fmt.Sprintf("%s. %s, commit %s, `%s`.\n", r.Machine, r.Date, r.Commit, r.Command)
+}
+
+// write writes tables.md and results.json.
+func (r *results) write(dir string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	var tables strings.Builder
+	_, _ = io.WriteString(&tables, r.head()+"\n")
+	for _, a := range r.Answers {
+		a.Print(&tables)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "results.json"), append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(dir, "tables.md"), []byte(tables.String()), 0o644),
+	)
+}
