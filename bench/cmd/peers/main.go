@@ -18,7 +18,8 @@ import (
 )
 
 type cli struct {
-	Compare compareCmd `cmd:"" default:"withargs" help:"Compare (the default)."`
+	Compare     compareCmd     `cmd:"" default:"withargs" help:"Compare (the default)."`
+	StoreServer storeServerCmd `cmd:"" hidden:""`
 }
 
 // questions are what can be asked, in order.
