@@ -98,3 +98,38 @@ func TestMeter(t *testing.T) {
 		t.Error("no machine")
 	}
 }
+
+func TestSampler(t *testing.T) {
+	zero := time.Now()
+	at1 := func(s float64) time.Time { return zero.Add(time.Duration(s * 1e9)) }
+	s := &Sampler{points: []point{{at1(0), 0}, {at1(1), 1e9}, {at1(3), 2e9}}}
+	for _, c := range []struct {
+		name     string
+		from, to float64
+		want     time.Duration
+	}{{"whole", 0, 3, 2e9}, {"the first", 0, 1, 1e9}, {"from 0.5 s of the first to half of the second: 1.5 - 0.5", 0.5, 2, 1e9}} {
+		if got, err := s.Between(at1(c.from), at1(c.to)); err != nil || got != c.want {
+			t.Errorf("%s: %v, %v", c.name, got, err)
+		}
+	}
+	if _, err := s.Between(at1(-1), at1(1)); err == nil {
+		t.Error("before the first look")
+	}
+	if _, err := s.Between(at1(1), at1(4)); err == nil {
+		t.Error("after the last look")
+	}
+	live := Sample(time.Hour, os.Getpid())
+	from := time.Now()
+	for time.Since(from) < 30*time.Millisecond {
+	}
+	to := time.Now()
+	live.Stop()
+	if got, err := live.Between(from, to); err != nil || got <= 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	gone := Sample(time.Hour, -1)
+	gone.Stop()
+	if _, err := gone.Between(from, to); err == nil {
+		t.Error("a process that is not there has CPU time")
+	}
+}

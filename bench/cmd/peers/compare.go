@@ -23,6 +23,8 @@ type bench struct {
 	dir   string // a temporary folder, for servers
 	self  string // this program
 	ecoin string // the ecoin binary; "" when no question needs it
+
+	seed, accounts string // files of the load's fleet; "" until it is made
 }
 
 // results is what results.json holds.
@@ -81,7 +83,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 // ask asks one question, or the parts of it.
 func (b *bench) ask(ctx context.Context, name string) (answers []*harness.Answer, err error) {
 	parts, err := map[string]func(context.Context) ([]*harness.Question, error){
-		"codec": b.codec, "ledger": b.ledger,
+		"codec": b.codec, "ledger": b.ledger, "system": b.system,
 	}[name](ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

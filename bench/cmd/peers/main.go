@@ -20,6 +20,8 @@ import (
 type cli struct {
 	Compare     compareCmd     `cmd:"" default:"withargs" help:"Compare (the default)."`
 	StoreServer storeServerCmd `cmd:"" hidden:""`
+	ObviousBank obviousBankCmd `cmd:"" hidden:""`
+	BetterBank  betterBankCmd  `cmd:"" hidden:""`
 }
 
 // questions are what can be asked, in order.
