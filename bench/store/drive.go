@@ -20,6 +20,7 @@ type Load struct {
 	Next  *atomic.Int64 // of Set's random order, the next coin that is still live
 	Limit int64         // of them, how far the load may go
 	Time  time.Duration
+	Ready func() error // called once all are connected
 }
 
 // Run redeems until the time is over or the coins are, and returns how many it redeemed, and
@@ -37,6 +38,9 @@ func (l *Load) Run(ctx context.Context) (done int64, took time.Duration, err err
 			return 0, 0, err
 		}
 		clients = append(clients, c)
+	}
+	if err := l.Ready(); err != nil {
+		return 0, 0, err
 	}
 	var wg sync.WaitGroup
 	var sum atomic.Int64

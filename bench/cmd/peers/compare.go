@@ -83,7 +83,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 // ask asks one question, or the parts of it.
 func (b *bench) ask(ctx context.Context, name string) (answers []*harness.Answer, err error) {
 	parts, err := map[string]func(context.Context) ([]*harness.Question, error){
-		"codec": b.codec, "ledger": b.ledger, "system": b.system,
+		"codec": b.codec, "ledger": b.ledger, "system": b.system, "transport": b.transport,
 	}[name](ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

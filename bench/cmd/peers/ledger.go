@@ -72,19 +72,16 @@ func (b *bench) ledger(context.Context) ([]*harness.Question, error) {
 func (b *bench) loads(ctx context.Context, pid int, set *coins.Set, dial func(context.Context, int) (store.Client, error)) (harness.Figures, error) {
 	f := harness.Figures{}
 	var next atomic.Int64
-	if _, err := calm(ctx, pid); err != nil {
-		return nil, err
-	}
 	for _, l := range []struct {
 		key   string
 		size  int
 		limit int64
 	}{{"many", ledgerMany, set.Len() * 3 / 4}, {"one", 1, set.Len()}} {
-		load := &store.Load{Dial: dial, Conns: ledgerConns, Size: l.size, Set: set, Next: &next, Limit: l.limit, Time: b.sizes.load}
-		before, err := proc.CPU(pid)
-		if err != nil {
-			return nil, err
-		}
+		var before time.Duration
+		load := &store.Load{Dial: dial, Conns: ledgerConns, Size: l.size, Set: set, Next: &next, Limit: l.limit, Time: b.sizes.load, Ready: func() (err error) {
+			before, err = calm(ctx, pid)
+			return err
+		}}
 		n, took, err := load.Run(ctx)
 		if err != nil {
 			return nil, err

@@ -18,10 +18,11 @@ import (
 )
 
 type cli struct {
-	Compare     compareCmd     `cmd:"" default:"withargs" help:"Compare (the default)."`
-	StoreServer storeServerCmd `cmd:"" hidden:""`
-	ObviousBank obviousBankCmd `cmd:"" hidden:""`
-	BetterBank  betterBankCmd  `cmd:"" hidden:""`
+	Compare         compareCmd         `cmd:"" default:"withargs" help:"Compare (the default)."`
+	StoreServer     storeServerCmd     `cmd:"" hidden:""`
+	ObviousBank     obviousBankCmd     `cmd:"" hidden:""`
+	BetterBank      betterBankCmd      `cmd:"" hidden:""`
+	TransportServer transportServerCmd `cmd:"" hidden:""`
 }
 
 // questions are what can be asked, in order.
