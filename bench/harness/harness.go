@@ -84,6 +84,7 @@ type Runner struct {
 	Rounds  int           // of each question, at least 1
 	Limit   float64       // share of others, or stolen, from which on a measurement is repeated
 	Repeats int           // at most, of one measurement
+	Until   time.Time     // nothing is repeated after that; zero for no end
 	Look    time.Duration // how long it looks at the machine before each measurement
 	Meter   Meter
 	Log     io.Writer // progress, a line a measurement
@@ -130,7 +131,7 @@ func (r *Runner) measure(ctx context.Context, c *Contender) (best Measurement, e
 			best = m
 		}
 		best.Repeats, best.Busy = try, max(best.Others, best.Stolen) > r.Limit
-		if !best.Busy || try == r.Repeats {
+		if !best.Busy || try == r.Repeats || !r.Until.IsZero() && time.Now().After(r.Until) {
 			return best, nil
 		}
 	}

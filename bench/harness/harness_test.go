@@ -103,15 +103,18 @@ func TestRepeats(t *testing.T) {
 		name    string
 		others  []float64 // of one try after the other
 		stolen  float64
+		until   time.Time
 		tries   int
 		best    float64 // the figure that counts is the number of its try
 		repeats int
 		busy    bool
 	}{
-		{"quiet", []float64{0.05}, 0, 1, 1, 0, false},
-		{"busy once", []float64{0.5, 0.01}, 0, 2, 2, 1, false},
-		{"always busy", []float64{0.5, 0.2, 0.3}, 0, 3, 2, 2, true},
-		{"stolen", []float64{0, 0, 0}, 0.4, 3, 1, 2, true},
+		{"quiet", []float64{0.05}, 0, time.Time{}, 1, 1, 0, false},
+		{"busy once", []float64{0.5, 0.01}, 0, time.Time{}, 2, 2, 1, false},
+		{"always busy", []float64{0.5, 0.2, 0.3}, 0, time.Time{}, 3, 2, 2, true},
+		{"stolen", []float64{0, 0, 0}, 0.4, time.Time{}, 3, 1, 2, true},
+		{"busy, and no time left", []float64{0.5, 0}, 0, time.Unix(1, 0), 1, 1, 0, true},
+		{"busy, and time left", []float64{0.5, 0}, 0, time.Now().Add(time.Hour), 2, 2, 1, false},
 	} {
 		m, try := &fakeMeter{}, 0
 		q := &Question{Name: "q", Contenders: []Contender{{Name: "a", Measure: func(context.Context) (Figures, error) {
@@ -119,7 +122,7 @@ func TestRepeats(t *testing.T) {
 			try++
 			return Figures{"x": float64(try)}, nil
 		}}}}
-		a, err := (&Runner{Rounds: 1, Limit: 0.1, Repeats: 2, Meter: m, Log: io.Discard}).Ask(t.Context(), q)
+		a, err := (&Runner{Rounds: 1, Limit: 0.1, Repeats: 2, Until: c.until, Meter: m, Log: io.Discard}).Ask(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,6 +25,8 @@ type bench struct {
 	ecoin string // the ecoin binary; "" when no question needs it
 
 	seed, accounts string // files of the load's fleet; "" until it is made
+
+	until time.Time // no measurement is repeated after that
 }
 
 // results is what results.json holds.
@@ -43,6 +45,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	b := &bench{sizes: c.sizes()}
+	b.until = time.Now().Add(b.sizes.patience)
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func (b *bench) ask(ctx context.Context, name string) (answers []*harness.Answer
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	runner := &harness.Runner{Rounds: b.sizes.rounds, Limit: 0.1, Repeats: 1, Look: 200 * time.Millisecond, Meter: proc.Meter{}, Log: os.Stderr}
+	runner := &harness.Runner{Rounds: b.sizes.rounds, Limit: 0.1, Repeats: 1, Until: b.until, Look: 200 * time.Millisecond, Meter: proc.Meter{}, Log: os.Stderr}
 	for _, q := range parts {
 		a, err := runner.Ask(ctx, q)
 		if err != nil {

@@ -22,10 +22,14 @@ const (
 	ledgerConns = 64
 	ledgerMany  = 64 // coins a call
 	ledgerAlone = "ecoin, ledger alone"
+	ledgerBank  = "ecoin, whole bank"
 )
 
 // ledger asks what it costs to redeem coins durably, through a server.
-func (b *bench) ledger(context.Context) ([]*harness.Question, error) {
+func (b *bench) ledger(ctx context.Context) ([]*harness.Question, error) {
+	if err := b.fleet(ctx); err != nil {
+		return nil, err
+	}
 	q := &harness.Question{
 		Name: "ledger", Title: "Ledger",
 		Text: fmt.Sprintf("The same %s live coins, redeemed at random by %d connections over loopback, each with its next call as soon as the last is answered: the live coin goes if it is there, a spent record (account, digest, time) is written, the account is credited, "+
@@ -51,6 +55,21 @@ func (b *bench) ledger(context.Context) ([]*harness.Question, error) {
 		}
 		q.Contenders = append(q.Contenders, contender)
 	}
+	many, one := &entrant{start: b.startEcoin, rate: bankRate, stretch: 1}, &entrant{start: b.startEcoin, rate: bankRateOne, stretch: 1}
+	q.Contenders = append(q.Contenders, harness.Contender{
+		Name: ledgerBank, Note: "`ecoin bank` through its API: mutual TLS, HTTP, sealed headers opened, 100 a post for *many*, 1 for *one*; so it does all of a bank's work where the others do a ledger's",
+		Measure: func(ctx context.Context) (harness.Figures, error) {
+			f, err := b.measureBank(ctx, many, manyAPost, false)
+			if err != nil {
+				return nil, err
+			}
+			g, err := b.measureBank(ctx, one, oneAPost, false)
+			if err != nil {
+				return nil, err
+			}
+			return harness.Figures{"many": f["rate"], "many_cpu": f["cpu"], "one": g["rate"], "one_cpu": g["cpu"], "memory": f["memory"]}, nil
+		},
+	})
 	for _, c := range []struct {
 		name, note string
 		find       func() (string, error)
@@ -63,7 +82,7 @@ func (b *bench) ledger(context.Context) ([]*harness.Question, error) {
 			q.Skipped = append(q.Skipped, err.Error())
 			continue
 		}
-		q.Contenders = append(q.Contenders, harness.Contender{Name: c.name, Note: c.note, Against: []string{ledgerAlone}, Measure: c.measure})
+		q.Contenders = append(q.Contenders, harness.Contender{Name: c.name, Note: c.note, Against: []string{ledgerAlone, ledgerBank}, Measure: c.measure})
 	}
 	return []*harness.Question{q}, nil
 }

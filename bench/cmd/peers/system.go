@@ -43,12 +43,20 @@ type entrant struct {
 // shape is what requests are like.
 type shape struct{ batch, conns int }
 
+var manyAPost, oneAPost = shape{100, 32}, shape{1, 256}
+
+// Rates of our bank to begin with, coins a second: with more it only ends early.
+const (
+	bankRate    = 130_000
+	bankRateOne = 40_000
+)
+
 // system asks what whole banks do under one load.
 func (b *bench) system(ctx context.Context) (parts []*harness.Question, err error) {
 	if err := b.fleet(ctx); err != nil {
 		return nil, err
 	}
-	for _, s := range []shape{{100, 32}, {1, 256}} {
+	for _, s := range []shape{manyAPost, oneAPost} {
 		q := &harness.Question{
 			Name: fmt.Sprintf("system, %d a post", s.batch), Title: fmt.Sprintf("Whole system, %d headers a post", s.batch),
 			Text: fmt.Sprintf("Banks as processes, with their databases, under the same `ecoin loadgen redeem`: mutual TLS 1.3 over loopback, sealed coins, durable answers, of every thousand headers one double spend, one retry and one that does not open, all answers checked and the analysts' pay at the end. "+
@@ -79,12 +87,12 @@ func (b *bench) system(ctx context.Context) (parts []*harness.Question, err erro
 
 // entrants are the banks whose databases are installed, for one shape.
 func (b *bench) entrants(s shape) []*entrant {
-	list := []*entrant{{name: systemOurs, start: b.startEcoin, rate: 130_000, stretch: 1, note: "`ecoin bank` with its defaults, suite x25519"}}
+	list := []*entrant{{name: systemOurs, start: b.startEcoin, rate: bankRate, stretch: 1, note: "`ecoin bank` with its defaults, suite x25519"}}
 	if s.batch == 1 {
-		list[0].rate = 45_000
+		list[0].rate = bankRateOne
 	}
 	if _, err := daemon.FindPostgres(); err == nil {
-		e := &entrant{name: systemObvious, start: b.startObvious, rate: 2000, stretch: 2, note: "bench/obvious: net/http, crypto/tls, crypto/rsa (OAEP, 3072 bits), pgx, PostgreSQL; one prepared statement a coin, which is its transaction; a pool of 64 connections"}
+		e := &entrant{name: systemObvious, start: b.startObvious, rate: 1000, stretch: 2, note: "bench/obvious: net/http, crypto/tls, crypto/rsa (OAEP, 3072 bits), pgx, PostgreSQL; one prepared statement a coin, which is its transaction; a pool of 64 connections"}
 		if s.batch > 1 {
 			e.conns = 4
 			e.note += ". Its closed loop has 4 connections, for more do not raise its rate and a request takes seconds then"
@@ -129,7 +137,7 @@ func (b *bench) measureBank(ctx context.Context, e *entrant, s shape, half bool)
 		conns = e.conns
 	}
 	long := b.sizes.load * time.Duration(e.stretch)
-	coins := max(int(1.3*e.rate*(long+warmup).Seconds()), 50*s.batch*conns/e.stretch)
+	coins := max(int(1.3*e.rate*(long+warmup).Seconds()), 20*s.batch*conns/e.stretch)
 	run, cpu, err := b.loadgen(ctx, t, s, long, "--closed", "--conns", strconv.Itoa(conns), "--max-coins", strconv.Itoa(coins))
 	if err != nil {
 		return nil, err
