@@ -17,19 +17,22 @@ import (
 
 // RedeemScript redeems the coins KEYS for an account. ARGV: the key of the account's credit,
 // then of each coin the record to write. A coin's key holds an empty string while it is live,
-// and the record, which Redis forgets by itself, once it is spent: one write for a redeem.
-// The answer is what the keys held, nil for those that are not there.
+// and the record, which Redis forgets by itself, once it is spent. One command redeems a live
+// coin; a spent one gets its record back. The answer is what the keys held, nil for those
+// that are not there. (GET and then SET takes Redis up to half as long again, and single calls
+// pipelined take it twice as long as 64 coins a call.)
 const RedeemScript = `
-local held, n = {}, 0
+local call, held, n = redis.call, {}, 0
 for i, key in ipairs(KEYS) do
-  local v = redis.call('GET', key)
+  local v = call('SET', key, ARGV[i + 1], 'XX', 'GET', 'EX', 3600)
   if v == '' then
-    redis.call('SET', key, ARGV[i + 1], 'EX', 3600)
     n = n + 1
+  elseif v then
+    call('SET', key, v, 'EX', 3600)
   end
   held[i] = v
 end
-if n > 0 then redis.call('INCRBY', ARGV[1], n) end
+if n > 0 then call('INCRBY', ARGV[1], n) end
 return held`
 
 // RedisClient is one connection to Redis.

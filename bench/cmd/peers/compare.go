@@ -40,12 +40,13 @@ type results struct {
 
 // Run asks the questions, prints each answer as soon as it is there, and writes what was
 // answered even if a later question fails.
-func (c *compareCmd) Run(ctx context.Context) (err error) {
+func (c *compareCmd) Run(ctx context.Context) error { return c.compare(ctx, c.sizes()) }
+
+func (c *compareCmd) compare(ctx context.Context, s sizes) (err error) {
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
 		return err
 	}
-	b := &bench{sizes: c.sizes()}
-	b.until = time.Now().Add(b.sizes.patience)
+	b := &bench{sizes: s, until: time.Now().Add(s.patience)}
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
@@ -57,11 +58,8 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if slices.ContainsFunc(c.Only, func(q string) bool { return q == "ledger" || q == "system" }) {
-		b.ecoin = filepath.Join(b.dir, "ecoin")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.ecoin, "./cmd/ecoin")
-		build.Dir = c.Source
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build ecoin: %w\n%s", err, out)
+		if err := b.build(ctx, c.Source); err != nil {
+			return err
 		}
 	}
 	r := &results{Machine: proc.Machine(), Command: "peers " + strings.Join(os.Args[1:], " "), Commit: commit(ctx, c.Source), Date: time.Now().UTC().Format(time.DateOnly)}
@@ -81,6 +79,17 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 		}
 	}
 	return errors.Join(err, r.write(c.Out))
+}
+
+// build builds ecoin from source.
+func (b *bench) build(ctx context.Context, source string) error {
+	b.ecoin = filepath.Join(b.dir, "ecoin")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.ecoin, "./cmd/ecoin")
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build ecoin: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // ask asks one question, or the parts of it.

@@ -75,7 +75,7 @@ func (b *bench) ledger(ctx context.Context) ([]*harness.Question, error) {
 		find       func() (string, error)
 		measure    func(context.Context) (harness.Figures, error)
 	}{
-		{"Redis", "its own server and protocol, appendfsync always, no rewrite of the log; a Lua script a call (so that test, record and credit are one), whose SET with EX turns the coin's empty value into a record. Loaded with pipelined MSETs, then the log written anew", daemon.FindRedis, b.measureRedis},
+		{"Redis", "its own server and protocol, appendfsync always, no rewrite of the log; a Lua script a call (so that test, record and credit are one), in which one SET turns the coin's empty value into a record that expires. Loaded with pipelined MSETs, then the log written anew", daemon.FindRedis, b.measureRedis},
 		{"PostgreSQL", "its own server and protocol, through pgx, prepared, one statement and transaction a call: DELETE from a table of uuids, INSERT of the spent record, UPDATE of a credit row that each connection has for itself, so that nobody waits for its lock. 1 GB of shared buffers, no checkpoint during the run. Loaded with COPY, then the primary key", daemon.FindPostgres, b.measurePostgres},
 	} {
 		if _, err := c.find(); errors.Is(err, daemon.ErrMissing) {
@@ -122,7 +122,7 @@ func (b *bench) loads(ctx context.Context, pid int, set *coins.Set, dial func(co
 // calm waits until a process uses hardly any CPU time, five seconds at most, and returns how
 // much it has used.
 func calm(ctx context.Context, pid int) (time.Duration, error) {
-	const look = 100 * time.Millisecond
+	const look = 50 * time.Millisecond
 	last, err := proc.CPU(pid)
 	for quiet, end := 0, time.Now().Add(5*time.Second); err == nil && quiet < 2 && time.Now().Before(end); {
 		select {
@@ -131,7 +131,7 @@ func calm(ctx context.Context, pid int) (time.Duration, error) {
 		case <-time.After(look):
 		}
 		var now time.Duration
-		if now, err = proc.CPU(pid); now-last < look/10 {
+		if now, err = proc.CPU(pid); now-last < look/5 {
 			quiet++
 		} else {
 			quiet = 0

@@ -56,14 +56,15 @@ type sizes struct {
 	coins     int64         // live ones in each ledger
 	load      time.Duration // of each load
 	half      time.Duration // of each load at half of the highest rate
+	warmup    time.Duration // before each of these
 	transport time.Duration
 	patience  time.Duration // from the start, until which what was disturbed is repeated
 }
 
 func (c *compareCmd) sizes() sizes {
-	s := sizes{rounds: 5, job: 300 * time.Millisecond, coins: 1_000_000, load: 3 * time.Second, half: 4 * time.Second, transport: 2 * time.Second, patience: 18 * time.Minute}
+	s := sizes{rounds: 5, job: 300 * time.Millisecond, coins: 1_000_000, load: 3 * time.Second, half: 4 * time.Second, warmup: time.Second, transport: 2 * time.Second, patience: 18 * time.Minute}
 	if c.Quick {
-		s = sizes{rounds: 2, job: 50 * time.Millisecond, coins: 200_000, load: time.Second, half: time.Second, transport: 500 * time.Millisecond, patience: 2 * time.Minute}
+		s = sizes{rounds: 2, job: 50 * time.Millisecond, coins: 200_000, load: time.Second, half: time.Second, warmup: 500 * time.Millisecond, transport: 500 * time.Millisecond, patience: 2 * time.Minute}
 	}
 	if c.Rounds > 0 {
 		s.rounds = c.Rounds

@@ -132,13 +132,7 @@ func (b *bench) measureBank(ctx context.Context, e *entrant, s shape, half bool)
 	}
 	defer func() { err = errors.Join(err, t.stop()) }()
 
-	conns := s.conns
-	if e.conns > 0 {
-		conns = e.conns
-	}
-	long := b.sizes.load * time.Duration(e.stretch)
-	coins := max(int(1.3*e.rate*(long+warmup).Seconds()), 20*s.batch*conns/e.stretch)
-	run, cpu, err := b.loadgen(ctx, t, s, long, "--closed", "--conns", strconv.Itoa(conns), "--max-coins", strconv.Itoa(coins))
+	run, cpu, err := b.closed(ctx, t, e, s)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +140,6 @@ func (b *bench) measureBank(ctx context.Context, e *entrant, s shape, half bool)
 	if all.Failed > 0 || all.Refused > 0 {
 		return nil, fmt.Errorf("of %d requests %d failed and %d were refused: %v", all.Sent, all.Failed, all.Refused, run.Errors)
 	}
-	e.rate = run.GoodRate()
 	used := e.rate * run.Took
 	f = harness.Figures{"rate": e.rate, "cpu": float64(cpu.Microseconds()) / used, "per_cpu": used / cpu.Seconds()}
 	if half {
@@ -166,7 +159,35 @@ func (b *bench) measureBank(ctx context.Context, e *entrant, s shape, half bool)
 	return f, err
 }
 
-const warmup = time.Second
+// closed makes a closed load with coins for as long as it lasts.
+func (b *bench) closed(ctx context.Context, t *target, e *entrant, s shape) (*result.Run, time.Duration, error) {
+	conns := s.conns
+	if e.conns > 0 {
+		conns = e.conns
+	}
+	long := b.sizes.load * time.Duration(e.stretch)
+	for try := 1; ; try++ {
+		coins := max(int(1.3*e.rate*(long+b.sizes.warmup).Seconds()), 20*s.batch*conns/e.stretch)
+		run, cpu, err := b.loadgen(ctx, t, s, long, "--closed", "--conns", strconv.Itoa(conns), "--max-coins", strconv.Itoa(coins))
+		early := errors.Is(err, errEarly)
+		switch {
+		case err != nil && !early:
+			return nil, 0, err
+		case !early:
+			e.rate = run.GoodRate()
+			if run.Took > long.Seconds()/2 || try == 4 {
+				return run, cpu, nil
+			}
+		case try == 4:
+			return nil, 0, err
+		default:
+			e.rate *= 4
+		}
+	}
+}
+
+// errEarly is wrapped when all coins were redeemed before the load counted.
+var errEarly = errors.New("the coins were used up in the warm-up")
 
 // exitInvalid is loadgen's code for a run whose generator was the limit.
 const exitInvalid = 5
@@ -176,7 +197,7 @@ const exitInvalid = 5
 func (b *bench) loadgen(ctx context.Context, t *target, s shape, d time.Duration, more ...string) (*result.Run, time.Duration, error) {
 	file := filepath.Join(b.dir, "run.json")
 	args := append([]string{"loadgen", "redeem", "--bank", "https://" + t.api, "--bank-cert", t.cert, "--suite", t.suite, "--fleet-seed", b.seed,
-		"--batch", strconv.Itoa(s.batch), "--duration", d.String(), "--warmup", warmup.String(), "--timeout", "30s", "--audit", "none", "--json", file}, more...)
+		"--batch", strconv.Itoa(s.batch), "--duration", d.String(), "--warmup", b.sizes.warmup.String(), "--timeout", "30s", "--audit", "none", "--json", file}, more...)
 	if t.admin != "" {
 		args = append(args, "--admin-socket", t.admin)
 	}
@@ -189,7 +210,7 @@ func (b *bench) loadgen(ctx context.Context, t *target, s shape, d time.Duration
 	}
 	run, err := result.ReadFile(file)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%w: %w", errEarly, err)
 	}
 	cpu, err := sampler.Between(run.Started, run.Started.Add(time.Duration(run.Took*1e9)))
 	return run, cpu, err
