@@ -9,9 +9,12 @@ SEED   ?=
 ROUNDS ?=
 SIZES  ?= 1e6 1e7 1e8
 OUT    ?= docs/plots
+QUICK  ?=
+BASE   ?=
+PKG    ?= ./core
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank drill drill-postgres fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-peers bench-compare peers-once drill drill-postgres fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -22,7 +25,7 @@ build: ## build bin/ecoin
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
 
-test: check race purego once sim ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once
+test: check race purego once peers-once sim ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once, the peers in small
 
 check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
@@ -35,14 +38,17 @@ vet: ## go vet
 	GOARCH=arm64 $(GO) vet ./core/...
 	cd core/_asm && $(GO) vet ./...
 	cd tools && $(GO) vet ./...
+	cd bench && $(GO) vet ./...
 
 staticcheck: ## staticcheck, at the version pinned in tools/go.mod
 	$(TOOLS) staticcheck ./...
+	cd bench && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 
 tidy: ## fail when go.mod or go.sum is stale
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
 	cd core/_asm && $(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
 
 generate: ## write the assembly of core/internal (generators: core/_asm)
 	core/_asm/generate.sh
@@ -101,6 +107,15 @@ bench-scale: ## measure the ledger's growth (SIZES='1e6 1e7 1e8' OUT=docs/plots 
 
 bench-bank: build ## measure a bank through mutual TLS: CPU a coin, latency, overload, connections (OUT=docs/plots/bank ARGS='--time=8s --rounds=5'; ARGS=--help lists all)
 	@$(GO) run ./internal/bankscale --bank=bin/ecoin --out='$(OUT)' $(ARGS)
+
+bench-peers: ## compare with peers, side by side: codec, ledger, whole system, transport (QUICK=1 OUT=docs/plots/peers ARGS='--only=ledger'; ARGS=--help lists all)
+	@cd bench && $(GO) build -o ../bin/peers ./cmd/peers && ../bin/peers --out='$(if $(filter file,$(origin OUT)),../$(if $(QUICK),bin/peers-quick,docs/plots/peers),$(abspath $(OUT)))' $(if $(QUICK),--quick) $(ARGS)
+
+bench-compare: ## measure benchmarks of a commit and of the work tree in turn (BASE=commit PKG=./core BENCH=regexp COUNT=10)
+	@bench/compare.sh '$(BASE)' '$(PKG)' '$(BENCH)' '$(if $(filter file,$(origin COUNT)),10,$(COUNT))'
+
+peers-once: ## test the comparison with peers, and run its benchmarks once
+	cd bench && $(GO) test -bench . -benchtime 1x ./...
 
 drill: ## attack a real bank process at full size while honest clients work, and the ledger's disk
 	ECOIN_DRILL=1 $(GO) test -count=1 -v -timeout 20m -run Drill -skip Postgres ./cmd/ecoin ./server
