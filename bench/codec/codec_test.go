@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -105,4 +106,19 @@ func TestOpenSSL(t *testing.T) {
 	if _, err := (OpenSSL{"/bin/false"}).RSA(t.Context(), 0); err == nil {
 		t.Error("a program that fails measures something")
 	}
+}
+
+func FuzzParseSpeed(f *testing.F) {
+	f.Add("+H:4096\n+F:25:AES-256-CBC:3384320000.00\n", "+F:", 2)
+	f.Add("+F2:3:3072:484.2:24958.1\n", "+F2:", 4)
+	f.Add("+F5:22:253:NaN\n", "+F5:", 3)
+	f.Add("+F5:22", "+F5:", 3)
+	f.Fuzz(func(t *testing.T, text, prefix string, field int) {
+		if field < 0 {
+			return
+		}
+		if v, err := parseSpeed(text, prefix, field); err == nil && (!(v > 0) || math.IsInf(v, 0)) {
+			t.Errorf("%q: %v", text, v)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -90,7 +91,7 @@ func parseSpeed(text, prefix string, field int) (float64, error) {
 			field = len(f) - 1 // a name may have colons
 		}
 		v, err := strconv.ParseFloat(f[field], 64)
-		if err != nil || v <= 0 {
+		if err != nil || !(v > 0) || math.IsInf(v, 0) {
 			return 0, fmt.Errorf("openssl speed: %q is no rate", f[field])
 		}
 		return v, nil

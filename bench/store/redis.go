@@ -104,7 +104,7 @@ func (c *RedisClient) line() (kind byte, n int, text string, err error) {
 	case '-':
 		return 0, 0, "", errors.New("store: Redis: " + text)
 	case '$', '*', ':':
-		if n, err = strconv.Atoi(text); err != nil || n > 1<<20 && kind != ':' {
+		if n, err = strconv.Atoi(text); err != nil || kind != ':' && (n < -1 || n > 1<<20) {
 			return 0, 0, "", fmt.Errorf("store: Redis: %q is no length", text)
 		}
 	case '+':
@@ -121,8 +121,13 @@ func (c *RedisClient) bulk(dst []byte, n int) ([]byte, error) {
 	}
 	from := len(dst)
 	dst = append(dst, make([]byte, n+2)...)
-	_, err := io.ReadFull(c.in, dst[from:])
-	return dst[:from+n], err
+	if _, err := io.ReadFull(c.in, dst[from:]); err != nil {
+		return dst[:from], fmt.Errorf("store: Redis: an answer ends early: %w", err)
+	}
+	if string(dst[from+n:]) != "\r\n" {
+		return dst[:from], errors.New("store: Redis: a string without an end")
+	}
+	return dst[:from+n], nil
 }
 
 // Load makes coins live with pipelined MSETs, with the log off, and then has the log written
@@ -205,6 +210,11 @@ func (c *RedisClient) Redeem(_ context.Context, account uint16, coins []core.Fin
 	if err := c.flush(); err != nil {
 		return err
 	}
+	return c.statuses(account, coins, out)
+}
+
+// statuses reads the script's answer: what each coin's key held.
+func (c *RedisClient) statuses(account uint16, coins []core.Fingerprint, out []core.Status) error {
 	kind, n, _, err := c.line()
 	if err != nil {
 		return err

@@ -38,8 +38,8 @@ type results struct {
 	Answers []*harness.Answer `json:"answers"`
 }
 
-// Run asks the questions, prints each answer as soon as it is there, and writes what was
-// answered even if a later question fails.
+// Run asks the questions, prints each answer as soon as it is there, and writes all of them
+// once they are.
 func (c *compareCmd) Run(ctx context.Context) error { return c.compare(ctx, c.sizes()) }
 
 func (c *compareCmd) compare(ctx context.Context, s sizes) (err error) {
@@ -68,17 +68,16 @@ func (c *compareCmd) compare(ctx context.Context, s sizes) (err error) {
 		if !slices.Contains(c.Only, q) {
 			continue
 		}
-		answers, e := b.ask(ctx, q)
+		answers, err := b.ask(ctx, q)
 		for _, a := range answers {
 			a.Print(os.Stdout)
 		}
-		r.Answers = append(r.Answers, answers...)
-		if e != nil {
-			err = e
-			break
+		if err != nil {
+			return err
 		}
+		r.Answers = append(r.Answers, answers...)
 	}
-	return errors.Join(err, r.write(c.Out))
+	return r.write(c.Out)
 }
 
 // build builds ecoin from source.
@@ -106,6 +105,7 @@ func (b *bench) ask(ctx context.Context, name string) (answers []*harness.Answer
 		if err != nil {
 			return answers, err
 		}
+		noteInvalid(a)
 		answers = append(answers, a)
 	}
 	return answers, nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ func folder(t *testing.T) string {
 // TestBanks tries to cheat each bank: many double spends, retries and bad headers, all of
 // which must be answered as such, and the analysts be paid for the others alone.
 func TestBanks(t *testing.T) {
+	t.Parallel()
 	installed(t)
 	b := &bench{sizes: tiny, dir: folder(t)}
 	var err error
@@ -94,7 +96,7 @@ func TestBanks(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			run, cpu, err := b.loadgen(t.Context(), target, shape{batch: 20}, time.Second, "--closed", "--conns", "4", "--max-coins", "4000",
+			run, cpu, err := b.loadgen(t.Context(), target, shape{batch: 20}, time.Second, "--closed", "--conns", "4", "--max-coins", strconv.Itoa(1000+int(e.rate/10)),
 				"--double-spends", "0.2", "--retries", "0.2", "--bad-headers", "0.2")
 			if err != nil {
 				t.Fatal(err)
@@ -112,6 +114,7 @@ func TestBanks(t *testing.T) {
 
 // TestCompare asks those questions that take little time.
 func TestCompare(t *testing.T) {
+	t.Parallel()
 	installed(t)
 	dir, out := folder(t), t.TempDir()
 	c := &compareCmd{Only: []string{"ledger", "transport"}, Source: "../../..", Dir: dir, Out: out}
