@@ -26,16 +26,18 @@ CREATE TABLE spent (fp uuid PRIMARY KEY, account smallint NOT NULL, digest uuid 
 CREATE TABLE credit (account smallint, slot smallint, amount bigint NOT NULL, PRIMARY KEY (account, slot)) WITH (fillfactor = 20);`
 
 const (
+	// The first row has the number of coins that were live; if these are not all, the others have
+	// their fingerprints.
 	redeemOne = `
 WITH gone AS (DELETE FROM coin WHERE fp = $1 RETURNING fp),
      kept AS (INSERT INTO spent (fp, account, digest) SELECT fp, $2, fp FROM gone),
      paid AS (UPDATE credit SET amount = amount + 1 WHERE account = $2 AND slot = $3 AND EXISTS (SELECT FROM gone))
-SELECT fp FROM gone`
+SELECT count(*), NULL::uuid FROM gone`
 	redeemMany = `
 WITH gone AS (DELETE FROM coin WHERE fp = ANY($1) RETURNING fp),
      kept AS (INSERT INTO spent (fp, account, digest) SELECT fp, $2, fp FROM gone),
      paid AS (UPDATE credit SET amount = amount + (SELECT count(*) FROM gone) WHERE account = $2 AND slot = $3)
-SELECT fp FROM gone`
+SELECT count(*), NULL::uuid FROM gone UNION ALL SELECT NULL, fp FROM gone WHERE (SELECT count(*) FROM gone) < $4`
 	spentMany = `SELECT fp, account = $2 FROM spent WHERE fp = ANY($1)`
 )
 
@@ -89,40 +91,44 @@ func (c *PostgresClient) LiveBytes() (n int64, err error) {
 func (c *PostgresClient) Redeem(ctx context.Context, account uint16, coins []core.Fingerprint, out []core.Status) error {
 	keys := make([][16]byte, len(coins))
 	for i := range coins {
-		keys[i], out[i] = coins[i], core.StatusNotLive
+		keys[i], out[i] = coins[i], core.StatusOK
 	}
-	where := make(map[[16]byte]int, len(coins))
-	for i := len(coins) - 1; i >= 0; i-- {
-		where[keys[i]] = i
-	}
-	text, arg := redeemMany, any(keys)
+	text, args := redeemMany, []any{keys, int16(account), int16(c.slot), len(coins)}
 	if len(coins) == 1 {
-		text, arg = redeemOne, keys[0]
+		text, args = redeemOne, []any{keys[0], int16(account), int16(c.slot)}
 	}
-	rows, err := c.conn.Query(ctx, text, arg, int16(account), int16(c.slot))
+	rows, err := c.conn.Query(ctx, text, args...)
 	if err != nil {
 		return err
 	}
-	var fp [16]byte
-	if _, err := pgx.ForEachRow(rows, []any{&fp}, func() error { out[where[fp]] = core.StatusOK; return nil }); err != nil {
+	var n *int
+	var fp *[16]byte
+	all, gone := 0, map[[16]byte]bool{}
+	if _, err := pgx.ForEachRow(rows, []any{&n, &fp}, func() error {
+		if n != nil {
+			all = *n
+		} else {
+			gone[*fp] = true
+		}
+		return nil
+	}); err != nil || all == len(coins) {
 		return err
 	}
-	missed := false
-	for _, s := range out {
-		missed = missed || s != core.StatusOK
-	}
-	if !missed {
-		return nil
+	for i := range out {
+		if !gone[keys[i]] {
+			out[i] = core.StatusNotLive
+		}
+		delete(gone, keys[i]) // a coin that stands there again was live once
 	}
 	rows, err = c.conn.Query(ctx, spentMany, keys, int16(account))
 	if err != nil {
 		return err
 	}
-	mine, spent := false, map[[16]byte]core.Status{}
-	if _, err = pgx.ForEachRow(rows, []any{&fp, &mine}, func() error {
-		spent[fp] = core.StatusRedeemed
+	mine, key, spent := false, [16]byte{}, map[[16]byte]core.Status{}
+	if _, err = pgx.ForEachRow(rows, []any{&key, &mine}, func() error {
+		spent[key] = core.StatusRedeemed
 		if mine {
-			spent[fp] = core.StatusRedeemedBefore
+			spent[key] = core.StatusRedeemedBefore
 		}
 		return nil
 	}); err != nil {

@@ -82,6 +82,8 @@ func check(t *testing.T, set *coins.Set, dial func() store.Client, credit func(u
 	redeem("never live", 2, []core.Fingerprint{{1, 2, 3}}, core.StatusNotLive)
 	redeem("mixed", 1, []core.Fingerprint{list[0], {1, 2, 3}, list[1], set.Random(101)}, core.StatusRedeemedBefore, core.StatusNotLive, core.StatusRedeemed, core.StatusOK)
 
+	redeem("twice in a call", 1, []core.Fingerprint{set.Random(102), set.Random(102)}, core.StatusOK, core.StatusRedeemedBefore)
+
 	// Two of these goroutines race for each coin.
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -127,7 +129,7 @@ func check(t *testing.T, set *coins.Set, dial func() store.Client, credit func(u
 			t.Fatal(err)
 		}
 	}
-	if sums[0] != 0 || sums[1] != 2 || sums[2] != 100 || sums[3]+sums[4] != 400 {
+	if sums[0] != 0 || sums[1] != 3 || sums[2] != 100 || sums[3]+sums[4] != 400 {
 		t.Errorf("credits %v", sums)
 	}
 }
