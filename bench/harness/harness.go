@@ -36,6 +36,7 @@ type Question struct {
 	Text       string // what is measured and how, a paragraph
 	Limits     string // what it does not show
 	Columns    []Column
+	Headline   string // the key of the column that says most
 	Contenders []Contender
 	Skipped    []string // peers that are not here, and how to get them
 }
@@ -61,14 +62,15 @@ type Row struct {
 
 // Answer is what a question's rounds showed.
 type Answer struct {
-	Name    string   `json:"name"`
-	Title   string   `json:"title"`
-	Text    string   `json:"text"`
-	Limits  string   `json:"limits"`
-	Columns []Column `json:"columns"`
-	Rows    []Row    `json:"rows"`
-	Skipped []string `json:"skipped"`
-	Seconds float64  `json:"took_s"`
+	Name     string   `json:"name"`
+	Title    string   `json:"title"`
+	Text     string   `json:"text"`
+	Limits   string   `json:"limits"`
+	Columns  []Column `json:"columns"`
+	Headline string   `json:"headline"`
+	Rows     []Row    `json:"rows"`
+	Skipped  []string `json:"skipped"`
+	Seconds  float64  `json:"took_s"`
 }
 
 // Meter tells what the machine's processors do. [NewMeter] returns the real one.
@@ -93,7 +95,7 @@ type Runner struct {
 // Ask measures all contenders of q. The first error of a contender ends it.
 func (r *Runner) Ask(ctx context.Context, q *Question) (*Answer, error) {
 	start := time.Now()
-	a := &Answer{Name: q.Name, Title: q.Title, Text: q.Text, Limits: q.Limits, Columns: q.Columns, Skipped: q.Skipped}
+	a := &Answer{Name: q.Name, Title: q.Title, Text: q.Text, Limits: q.Limits, Columns: q.Columns, Headline: q.Headline, Skipped: q.Skipped}
 	for _, c := range q.Contenders {
 		a.Rows = append(a.Rows, Row{Name: c.Name, Note: c.Note, Against: c.Against})
 	}

@@ -186,6 +186,18 @@ What is it?
 	if b.String() != want {
 		t.Errorf("it prints:\n%s", b.String())
 	}
+	b.Reset()
+	a.Headline = "rate"
+	Headlines(&b, []*Answer{a, {Title: "no headline"}})
+	want = `| question | figure | peer | ours | times better | spread |
+|---|---|---|---|---|---|
+| Ledgers | coins/s | slow | ours | **5.00** | 4.00..6.00 |
+| Ledgers | coins/s | fast | ours | **0.100** | 0.100..0.100 |
+
+`
+	if b.String() != want {
+		t.Errorf("the headlines:\n%s", b.String())
+	}
 	text, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,29 @@ func (a *Answer) Print(w io.Writer) {
 	fmt.Fprintf(w, "- %s\n\n", a.disturbance())
 }
 
+// Headlines writes one table with a ratio for each peer: of the column that says most, against
+// the first of ours that it is compared with.
+func Headlines(w io.Writer, answers []*Answer) {
+	fmt.Fprintf(w, "| question | figure | peer | ours | times better | spread |\n|---|---|---|---|---|---|\n")
+	for _, a := range answers {
+		i := slices.IndexFunc(a.Columns, func(c Column) bool { return c.Key == a.Headline })
+		if i < 0 {
+			continue
+		}
+		c := a.Columns[i]
+		for _, theirs := range a.Rows {
+			if len(theirs.Against) == 0 {
+				continue
+			}
+			ratio := Ratio(a.row(theirs.Against[0]).figures(c.Key), theirs.figures(c.Key), c.MoreIsBetter)
+			if ratio.Mid > 0 {
+				fmt.Fprintf(w, "| %s | %s | %s | %s | **%s** | %s..%s |\n", a.Title, c.Head, theirs.Name, theirs.Against[0], Number(ratio.Mid), Number(ratio.Low), Number(ratio.High))
+			}
+		}
+	}
+	fmt.Fprintln(w)
+}
+
 func (a *Answer) row(name string) *Row {
 	i := slices.IndexFunc(a.Rows, func(r Row) bool { return r.Name == name })
 	if i < 0 {

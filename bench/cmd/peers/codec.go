@@ -19,7 +19,7 @@ var codecColumns = []harness.Column{
 // codec asks what headers and payloads cost.
 func (b *bench) codec(ctx context.Context) ([]*harness.Question, error) {
 	q := &harness.Question{
-		Name: "codec", Title: "Codec", Columns: codecColumns,
+		Name: "codec", Title: "Codec", Headline: codec.HeaderOpen, Columns: codecColumns,
 		Text:   "What do a header of 48 bytes and a payload of 4 KiB cost, sealed and opened, on one processor core? One goroutine in one process, each job in turn.",
 		Limits: "several goroutines, other sizes (`make bench` has them), and processors with other instructions.",
 	}

@@ -77,6 +77,7 @@ func (c *compareCmd) compare(ctx context.Context, s sizes) (err error) {
 		}
 		r.Answers = append(r.Answers, answers...)
 	}
+	harness.Headlines(os.Stdout, r.Answers)
 	return r.write(c.Out)
 }
 
@@ -132,6 +133,7 @@ func (r *results) write(dir string) error {
 	}
 	var tables strings.Builder
 	_, _ = io.WriteString(&tables, r.head()+"\n")
+	harness.Headlines(&tables, r.Answers)
 	for _, a := range r.Answers {
 		a.Print(&tables)
 	}

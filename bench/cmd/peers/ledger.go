@@ -31,7 +31,7 @@ func (b *bench) ledger(ctx context.Context) ([]*harness.Question, error) {
 		return nil, err
 	}
 	q := &harness.Question{
-		Name: "ledger", Title: "Ledger",
+		Name: "ledger", Title: "Ledger", Headline: "many_cpu",
 		Text: fmt.Sprintf("The same %s live coins, redeemed at random by %d connections over loopback, each with its next call as soon as the last is answered: the live coin goes if it is there, a spent record (account, digest, time) is written, the account is credited, "+
 			"all of it is on disk before the answer. *Many* is %d coins a call, *one* a single coin. CPU time is that of the server's processes until they are idle again, so flushes and compactions that follow are in it. Bytes are those of live coins after loading, with their index, without logs.",
 			harness.Number(float64(b.sizes.coins)), ledgerConns, ledgerMany),

@@ -58,7 +58,7 @@ func (b *bench) system(ctx context.Context) (parts []*harness.Question, err erro
 	}
 	for _, s := range []shape{manyAPost, oneAPost} {
 		q := &harness.Question{
-			Name: fmt.Sprintf("system, %d a post", s.batch), Title: fmt.Sprintf("Whole system, %d headers a post", s.batch),
+			Name: fmt.Sprintf("system, %d a post", s.batch), Title: fmt.Sprintf("Whole system, %d headers a post", s.batch), Headline: "per_cpu",
 			Text: fmt.Sprintf("Banks as processes, with their databases, under the same `ecoin loadgen redeem`: mutual TLS 1.3 over loopback, sealed coins, durable answers, of every thousand headers one double spend, one retry and one that does not open, all answers checked and the analysts' pay at the end. "+
 				"First a closed loop of %d connections for the highest rate, then an open one at half of each bank's own rate for the latencies. CPU time is that of bank and database together, memory too (pages that processes share count once).", s.conns),
 			Limits: "equal rates: at half of its own each bank answers another number of requests. Banks full of coins (each has the load's alone, and an empty database is a fast one), many machines, handshakes. Generator and bank share the processors: rates on machines of their own are higher for all, most for those that use least.",

@@ -21,7 +21,7 @@ import (
 // transport asks what HTTP over mutual TLS costs, whatever is done with it.
 func (b *bench) transport(context.Context) ([]*harness.Question, error) {
 	q := &harness.Question{
-		Name: "transport", Title: "Transport",
+		Name: "transport", Title: "Transport", Headline: "cpu100",
 		Text:   fmt.Sprintf("Posts of headers, %d bytes each, answered with %d bytes each, by a server that does nothing with them: TLS 1.3 with client certificates over loopback, one client in a process of its own. CPU time is the server's.", transport.HeaderLen, transport.AnswerLen),
 		Limits: "handshakes, idle connections, slow clients (`make bench-bank` and `make drill` have ours). The client shares the processors.",
 	}
