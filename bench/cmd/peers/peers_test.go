@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ecoin/bench/daemon"
+	"ecoin/bench/harness"
 )
 
 // TestMain plays the servers, which are this program.
@@ -70,7 +71,7 @@ func TestBanks(t *testing.T) {
 	if err != nil || len(parts) != 2 || len(parts[0].Contenders) != 3 || len(parts[1].Contenders) != 3 {
 		t.Fatalf("%d parts, %v", len(parts), err)
 	}
-	f, err := b.measureBank(t.Context(), b.entrants(oneAPost)[0], shape{10, 4}, true)
+	f, err := b.measureBank(t.Context(), b.entrants(oneAPost)[0], shape{10, 4, 100}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +110,18 @@ func TestBanks(t *testing.T) {
 				t.Errorf("%d requests failed: %v; %v of CPU", all.Failed, run.Errors, cpu)
 			}
 		})
+	}
+}
+
+func TestNoteInvalid(t *testing.T) {
+	of := func(f harness.Figures) harness.Row { return harness.Row{Rounds: []harness.Measurement{{Figures: f}}} }
+	a := &harness.Answer{Limits: "Much.", Rows: []harness.Row{of(harness.Figures{"invalid": 1, "errors": 0, "invalid_fixed": 0, "errors_fixed": 2.5}), of(harness.Figures{"invalid": 0, "errors": 1})}}
+	if noteInvalid(a); !strings.HasPrefix(a.Limits, "Much. In 1 of the 3 open loads ") || !strings.Contains(a.Limits, " 2.50 % ") {
+		t.Error(a.Limits)
+	}
+	a = &harness.Answer{Rows: []harness.Row{of(harness.Figures{"rate": 1})}}
+	if noteInvalid(a); a.Limits != "" {
+		t.Error(a.Limits)
 	}
 }
 

@@ -25,7 +25,7 @@ func (b *bench) transport(context.Context) ([]*harness.Question, error) {
 		Text:   fmt.Sprintf("Posts of headers, %d bytes each, answered with %d bytes each, by a server that does nothing with them: TLS 1.3 with client certificates over loopback, one client in a process of its own. CPU time is the server's.", transport.HeaderLen, transport.AnswerLen),
 		Limits: "handshakes, idle connections, slow clients (`make bench-bank` and `make drill` have ours). The client shares the processors.",
 	}
-	shapes := []shape{{1, 64}, {100, 16}}
+	shapes := []shape{{batch: 1, conns: 64}, {batch: 100, conns: 16}}
 	for _, s := range shapes {
 		q.Columns = append(q.Columns,
 			harness.Column{Key: fmt.Sprintf("rate%d", s.batch), Head: fmt.Sprintf("headers/s, %d a post, %d connections", s.batch, s.conns), MoreIsBetter: true},
