@@ -20,6 +20,8 @@ func (s *Server) newHealth() *http.Server {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		switch {
+		case s.ready.Load() && s.databaseAway():
+			http.Error(w, "the ledger's database does not answer", http.StatusServiceUnavailable)
 		case s.ready.Load():
 			_, _ = io.WriteString(w, "ready\n")
 		case s.draining.Load():
@@ -41,4 +43,17 @@ func (s *Server) newHealth() *http.Server {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// database is what a ledger in a database has more than one on disks.
+type database interface {
+	// Away reports whether calls are refused because the database did not answer.
+	Away() bool
+	// WriteMetrics writes metrics of its own in Prometheus text format.
+	WriteMetrics(w io.Writer)
+}
+
+func (s *Server) databaseAway() bool {
+	d, ok := s.o.Accounts.(database)
+	return ok && d.Away()
 }

@@ -49,7 +49,7 @@ func newInstruments(s *Server) *instruments {
 	set.NewGauge("ecoin_connections_admitted", func() float64 { return float64(s.admission.open.Load()) })
 	set.NewGauge("ecoin_handshakes", func() float64 { return float64(len(s.admission.slots)) })
 	set.NewGauge("ecoin_ready", func() float64 {
-		if s.ready.Load() {
+		if s.ready.Load() && !s.databaseAway() {
 			return 1
 		}
 		return 0
@@ -96,6 +96,9 @@ func (s *Server) writeLedgerMetrics(w io.Writer) {
 		{"ecoin_ledger_compaction_debt_bytes", float64(st.CompactionDebt)},
 	} {
 		metrics.WriteGaugeFloat64(w, v.name, v.value)
+	}
+	if d, ok := s.o.Accounts.(database); ok {
+		d.WriteMetrics(w)
 	}
 	for i, sh := range st.Shards {
 		for _, v := range []struct {

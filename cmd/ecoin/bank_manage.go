@@ -46,8 +46,9 @@ func (r *runningBank) manage(ctx context.Context) {
 			r.reload()
 			r.notify(sdnotify.Ready)
 		case <-watchdog:
-			// The ledger answers: it has locks and a disk to wait for.
-			if _, err := r.ledger.Account(ctx, ledger.AccountID{}); errors.Is(err, ledger.ErrNoAccount) {
+			// The ledger answers: it has locks and a disk to wait for. That a database is away is
+			// an answer, too, which a restart would not change.
+			if _, err := r.ledger.Account(ctx, ledger.AccountID{}); errors.Is(err, ledger.ErrNoAccount) || errors.Is(err, ledger.ErrUnavailable) {
 				r.notify(sdnotify.Watchdog)
 			}
 		case <-ctx.Done():
