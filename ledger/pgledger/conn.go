@@ -46,6 +46,7 @@ func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) 
 		Control:         endSilence(silence),
 	})
 	c.ConnConfig.ValidateConnect = commits(c.ConnConfig.ValidateConnect)
+	c.ConnConfig.OnNotice = noteWarning
 	h := newHosts(c.ConnConfig)
 	c.BeforeConnect = h.prefer
 	c.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
@@ -100,6 +101,25 @@ type uncancelableAddr struct{ net.Addr }
 
 func (uncancelableAddr) Network() string { return noCancel }
 
+// warned is where a connection's custom data say that the server warned.
+const warned = "warned"
+
+// noteWarning notes a warning. The one that matters is that a commit's wait for standbys
+// was cancelled by an administrator: the statement succeeds, and no standby may have it.
+func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Code == "01000" {
+		c.CustomData()[warned] = n.Message
+	}
+}
+
+// checkWarning returns an error that leaves the outcome in doubt after a warning.
+func checkWarning(c *pgconn.PgConn) error {
+	if message, ok := c.CustomData()[warned]; ok {
+		return doubtful{fmt.Errorf("the database warned: %v", message)}
+	}
+	return nil
+}
+
 // commits returns a check that a server is what the DSN asks for, and that it can commit,
 // within the time for connecting. A primary that is cut off from its standbys, or comes
 // back after another one took over, still calls itself one; its state is not the ledger's
@@ -114,6 +134,9 @@ func commits(wanted pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 		_, err := c.Exec(ctx, fmt.Sprintf(proofSQL, rand.IntN(counters))).ReadAll()
 		if sqlState(err) == undefinedTable { // a new database: the migration commits
 			return nil
+		}
+		if err == nil {
+			err = checkWarning(c)
 		}
 		return err
 	}

@@ -3,6 +3,7 @@ package pgledger_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"ecoin/core"
 	"ecoin/internal/pgtest"
+	"ecoin/ledger"
 	"ecoin/ledger/pgledger"
 )
 
@@ -18,52 +20,118 @@ import (
 // then show commits that a fail-over loses.
 func TestNoStandby(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	cluster := pgtest.StartCluster(t, 1)
-	dsn := cluster.NewDatabase()
-	l := open(t, dsn, pgledger.Options{Statements: 2, Patience: time.Second, Timeout: 500 * time.Millisecond})
-	who := addPeople(t, l, 100)
-	var wg sync.WaitGroup
-	for range 8 { // so that there are connections
-		wg.Go(func() { who.spend(t, l, 8) })
+	r := startReplicated(t)
+	coins := r.coins(4)
+	r.standby.Freeze()
+	status := make([]core.Status, len(coins))
+	for range 3 {
+		if err := r.Redeem(r.ctx, r.analyst, coins, status); err == nil {
+			t.Errorf("a redeem without a standby: %v", status)
+		}
 	}
-	wg.Wait()
-	before, err := l.Account(ctx, who.analyst)
-	if err != nil {
-		t.Fatal(err)
-	}
-	coins := who.withdrawn(t, l, fresh(), fresh(), 4)
-	look, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer look.Close(ctx)
-
 	var fps [][16]byte
 	for _, c := range coins {
 		fps = append(fps, c.Fingerprint)
 	}
-	standby := cluster.Standbys()[0]
-	standby.Freeze()
-	status := make([]core.Status, len(coins))
-	for range 3 {
-		if err := l.Redeem(ctx, who.analyst, coins, status); err == nil {
-			t.Errorf("a redeem without a standby: %v", status)
-		}
-	}
 	var live int
-	if err := look.QueryRow(ctx, `SELECT count(*) FROM coin WHERE fp = ANY ($1)`, fps).Scan(&live); err != nil || live != len(coins) {
+	if err := r.look.QueryRow(r.ctx, `SELECT count(*) FROM coin WHERE fp = ANY ($1)`, fps).Scan(&live); err != nil || live != len(coins) {
 		t.Errorf("others see %d live coins, %v, of %d whose redeem no standby has", live, err, len(coins))
 	}
-	standby.Thaw()
-	until(t, "redeem with a standby", func() error { return l.Redeem(ctx, who.analyst, coins, status) })
-	for _, s := range status {
-		if s != core.StatusRedeemedBefore && s != core.StatusOK {
-			t.Errorf("a coin is %v", s)
+	r.standby.Thaw()
+	r.settle(coins)
+}
+
+// Nor is anything acknowledged when an administrator cancels the wait: then the statement
+// succeeds, with a warning.
+func TestWaitCancelled(t *testing.T) {
+	t.Parallel()
+	r := startReplicated(t)
+	coins := r.coins(4)
+	r.standby.Freeze()
+	stop := make(chan struct{})
+	var cancelled atomic.Int64
+	var administrator sync.WaitGroup
+	administrator.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			var n int64
+			err := r.look.QueryRow(r.ctx, `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&n)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			cancelled.Add(n)
+		}
+	})
+	status := make([]core.Status, len(coins))
+	for range 3 {
+		if err := r.Redeem(r.ctx, r.analyst, coins, status); err == nil {
+			t.Errorf("a redeem whose wait was cancelled: %v", status)
 		}
 	}
-	a, err := l.Account(ctx, who.analyst)
-	if err != nil || a.Redeemed != before.Redeemed+int64(len(coins)) {
-		t.Errorf("%d coins redeemed, %v, want %d", a.Redeemed-before.Redeemed, err, len(coins))
+	close(stop)
+	administrator.Wait()
+	if cancelled.Load() == 0 {
+		t.Error("no wait was cancelled")
+	}
+	r.standby.Thaw()
+	r.settle(coins)
+}
+
+// replicated is a ledger on a primary with one standby that has to have each commit.
+type replicated struct {
+	t   testing.TB
+	ctx context.Context
+	*pgledger.Ledger
+	people
+	standby *pgtest.Server
+	look    *pgx.Conn // beside the ledger
+	before  ledger.Account
+}
+
+func startReplicated(t testing.TB) *replicated {
+	t.Helper()
+	cluster := pgtest.StartCluster(t, 1)
+	dsn := cluster.NewDatabase()
+	r := &replicated{t: t, ctx: context.Background(), standby: cluster.Standbys()[0]}
+	r.Ledger = open(t, dsn, pgledger.Options{Statements: 2, Patience: time.Second, Timeout: 500 * time.Millisecond})
+	r.people = addPeople(t, r.Ledger, 100)
+	var wg sync.WaitGroup
+	for range 8 { // so that there are connections
+		wg.Go(func() { r.spend(t, r.Ledger, 8) })
+	}
+	wg.Wait()
+	var err error
+	if r.before, err = r.Account(r.ctx, r.analyst); err != nil {
+		t.Fatal(err)
+	}
+	if r.look, err = pgx.Connect(r.ctx, dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.look.Close(r.ctx) })
+	return r
+}
+
+func (r *replicated) coins(n int) []ledger.Redemption {
+	return r.withdrawn(r.t, r.Ledger, fresh(), fresh(), n)
+}
+
+// settle redeems coins once the standby is back: each is credited once.
+func (r *replicated) settle(coins []ledger.Redemption) {
+	r.t.Helper()
+	status := make([]core.Status, len(coins))
+	until(r.t, "redeem with a standby", func() error { return r.Redeem(r.ctx, r.analyst, coins, status) })
+	for _, s := range status {
+		if s != core.StatusRedeemedBefore && s != core.StatusOK {
+			r.t.Errorf("a coin is %v", s)
+		}
+	}
+	a, err := r.Account(r.ctx, r.analyst)
+	if err != nil || a.Redeemed != r.before.Redeemed+int64(len(coins)) {
+		r.t.Errorf("%d coins redeemed, %v, want %d", a.Redeemed-r.before.Redeemed, err, len(coins))
 	}
 }

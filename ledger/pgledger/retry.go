@@ -151,7 +151,9 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 		return err
 	}
 	defer c.Release()
-	err = work(bounded, c.Conn())
+	if err = work(bounded, c.Conn()); err == nil {
+		err = checkWarning(c.Conn().PgConn())
+	}
 	lost := false
 	if certain := (outcome{}); err != nil && !errors.As(err, &certain) {
 		f := fateOf(err)
