@@ -116,6 +116,12 @@ type Client struct {
 	State State
 }
 
+// TrustChange is a change of whom to trust that some node of a shared ledger made.
+type TrustChange struct {
+	Account AccountID
+	Dropped Pin // the key that was dropped; zero if the account's state changed, or all of it
+}
+
 // Account is a snapshot of one account. All amounts count coins since the account
 // was added; only Granted can be negative.
 type Account struct {

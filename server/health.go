@@ -44,16 +44,3 @@ func (s *Server) newHealth() *http.Server {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
-
-// database is what a ledger in a database has more than one on disks.
-type database interface {
-	// Away reports whether calls are refused because the database did not answer.
-	Away() bool
-	// WriteMetrics writes metrics of its own in Prometheus text format.
-	WriteMetrics(w io.Writer)
-}
-
-func (s *Server) databaseAway() bool {
-	d, ok := s.o.Accounts.(database)
-	return ok && d.Away()
-}

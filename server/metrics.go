@@ -97,7 +97,7 @@ func (s *Server) writeLedgerMetrics(w io.Writer) {
 	} {
 		metrics.WriteGaugeFloat64(w, v.name, v.value)
 	}
-	if d, ok := s.o.Accounts.(database); ok {
+	if d, ok := s.o.Accounts.(shared); ok {
 		d.WriteMetrics(w)
 	}
 	for i, sh := range st.Shards {

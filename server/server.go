@@ -125,6 +125,7 @@ type Server struct {
 	admission *admission
 	conns     connIndex
 	trust     *truststore
+	followed  int64 // number of the newest change of accounts when trust was empty, see follow
 	bodies    bodies
 
 	certificate atomic.Pointer[identity.Identity]
@@ -163,6 +164,12 @@ func New(o Options) (*Server, error) {
 	s.health = s.newHealth()
 
 	var err error
+	if d, ok := o.Accounts.(shared); ok { // now, when nothing is remembered of any account
+		if _, s.followed, err = d.TrustChanges(s.base, -1); err != nil {
+			s.cancel()
+			return nil, fmt.Errorf("server: changes of accounts: %w", err)
+		}
+	}
 	if s.healthLn, err = net.Listen("tcp", o.Health); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("server: health listener: %w", err)
@@ -234,6 +241,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	wg.Go(s.admission.run)
 	wg.Go(s.runSampler)
+	if d, ok := s.o.Accounts.(shared); ok {
+		wg.Go(func() { s.follow(d) })
+	}
 	serve("admin", s.admin, s.adminLn)
 	serve("health", s.health, s.healthLn)
 	s.ready.Store(true)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -87,6 +88,16 @@ func (t *truststore) forgetKey(pin ledger.Pin) {
 	defer t.mu.Unlock()
 	t.changes++
 	t.forgetPin(pin)
+}
+
+// forgetAccount is forget for an account that another node changed, whose pins are not known.
+func (t *truststore) forgetAccount(id ledger.AccountID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes++
+	for _, m := range []map[ledger.Pin]ledger.Client{t.recent, t.older} {
+		maps.DeleteFunc(m, func(_ ledger.Pin, c ledger.Client) bool { return c.ID == id })
+	}
 }
 
 func (t *truststore) forgetPin(pin ledger.Pin) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +98,42 @@ func TestBankOnDatabase(t *testing.T) {
 	if code, _, errs := ecoinProcess(t, "bank", "--dir", b.dir, "--ledger", dsn, "--shards", "4"); code != 2 || !strings.Contains(errs, "--shards") {
 		t.Errorf("--shards with --ledger: %d %s", code, errs)
 	}
+}
+
+// Whom one node does not trust any more, the others do not either: what they remember of
+// an account goes, and its open connections.
+func TestNodesFollowRemovals(t *testing.T) {
+	t.Parallel()
+	ns := startNodes(t, pgtest.Start(t, pgtest.Options{}).NewDatabase(t), 2)
+	ctx := context.Background()
+	trust := func(args ...string) {
+		t.Helper()
+		if code, out, errs := ecoinProcess(t, append([]string{"trust"}, append(args, "--dir", ns.banks[0].dir)...)...); code != 0 {
+			t.Fatalf("trust %v: %d %s%s", args, code, out, errs)
+		}
+	}
+	cam := ns.account("cam", "collector", 5)
+	there := ns.client(ns.banks[1].url(), cam, 10*time.Second)
+	works := func() bool { _, err := there.Account(ctx); return err == nil }
+	becomes := func(what string, want bool) {
+		t.Helper()
+		for limit := time.Now().Add(30 * time.Second); works() != want; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatalf("the other node has not heard that the account was %s", what)
+			}
+		}
+	}
+	if !works() {
+		t.Fatal("the other node does not know the account")
+	}
+	trust("suspend", "cam")
+	becomes("suspended", false)
+	trust("resume", "cam")
+	becomes("resumed", true)
+
+	dir := t.TempDir()
+	mustEcoin(t, "keys", "client", "next", "--dir", dir)
+	trust("add-key", "cam", "--cert", filepath.Join(dir, "next.crt"))
+	trust("drop-key", "cam") // the older one
+	becomes("given another key", false)
 }

@@ -139,5 +139,13 @@ func (a *adding) write(ctx context.Context, tx pgx.Tx) error {
 			[16]byte(id), r.Name, int16(r.Role), int16(r.State), r.Granted, [16]byte(a.mark))
 		b.Queue(`INSERT INTO name (name, account) VALUES ($1, $2)`, r.Name, [16]byte(id))
 	}
-	return tx.SendBatch(ctx, b).Close()
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	for id := range a.changed {
+		if err := noteChange(ctx, tx, id, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -25,8 +25,10 @@ func (l *Ledger) SetState(ctx context.Context, id ledger.AccountID, state ledger
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, `UPDATE account SET state = $2 WHERE id = $1`, [16]byte(id), int16(state))
-		return err
+		if _, err := tx.Exec(ctx, `UPDATE account SET state = $2 WHERE id = $1`, [16]byte(id), int16(state)); err != nil {
+			return err
+		}
+		return noteChange(ctx, tx, id, nil)
 	})
 }
 
@@ -77,8 +79,10 @@ func (l *Ledger) DropPin(ctx context.Context, id ledger.AccountID, pin ledger.Pi
 		if _, err := tx.Exec(ctx, `DELETE FROM pin WHERE pin = $1`, pin[:]); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE account SET pin = $2, old_pin = NULL WHERE id = $1`, [16]byte(id), keep[:])
-		return err
+		if _, err := tx.Exec(ctx, `UPDATE account SET pin = $2, old_pin = NULL WHERE id = $1`, [16]byte(id), keep[:]); err != nil {
+			return err
+		}
+		return noteChange(ctx, tx, id, pin[:])
 	})
 }
 

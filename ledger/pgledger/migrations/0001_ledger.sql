@@ -5,9 +5,10 @@
 CREATE TABLE ledger (
   one   smallint PRIMARY KEY,
   nodes bigint NOT NULL, -- how often it was opened: gives each node counters of its own
-  mint  uuid             -- fingerprint of a coin that nobody has: tells nodes with other keys
+  mint  uuid,            -- fingerprint of a coin that nobody has: tells nodes with other keys
+  trust bigint NOT NULL  -- number of the newest row of trust_change
 );
-INSERT INTO ledger (one, nodes) VALUES (1, 0);
+INSERT INTO ledger (one, nodes, trust) VALUES (1, 0, 0);
 
 CREATE TABLE account (
   id      uuid PRIMARY KEY,
@@ -24,6 +25,10 @@ CREATE TABLE account (
 -- Whose a key is, removed accounts included; and a name, of accounts that are not removed.
 CREATE TABLE pin  (pin  bytea PRIMARY KEY, account uuid NOT NULL);
 CREATE TABLE name (name text  PRIMARY KEY, account uuid NOT NULL);
+
+-- What nodes remember of accounts and must forget: a state that changed, or a pin that was
+-- dropped. Numbered in order of commits.
+CREATE TABLE trust_change (number bigint PRIMARY KEY, account uuid NOT NULL, dropped bytea);
 
 -- Credits and debits of an account, spread over counters so that no two statements wait for
 -- one row. Those of the account of zeros are of all accounts together.
