@@ -69,7 +69,7 @@ type batch struct {
 	// Of the batch under way, used again.
 	items                  []item // in order of fingerprints, then of calls and positions
 	states                 map[core.Fingerprint]state
-	unseen                 bool // there is a newer window: coins without a state are not known
+	unseen                 bool // there is another window: coins without a state are not known
 	fps, accounts, digests uuidArray
 }
 
@@ -92,13 +92,10 @@ func (b *batch) decide(calls []*call) error {
 	kind := calls[0].op
 	for round := 0; round < maxRounds && len(b.items) > 0; round++ {
 		ctx := context.Background() // what is done is done, even if its caller does not wait any more
-		number, err := b.l.spent.newest(ctx)
-		now := b.l.o.Now().UnixMilli()
-		if err == nil {
-			err = b.l.do(ctx, b.l.hot, "coins", func(ctx context.Context, c *pgx.Conn) error {
-				return b.round(ctx, c, kind, number, now)
-			})
-		}
+		number, now := b.l.spent.newest(ctx), b.l.o.Now().UnixMilli()
+		err := b.l.do(ctx, b.l.hot, "coins", func(ctx context.Context, c *pgx.Conn) error {
+			return b.round(ctx, c, kind, number, now)
+		})
 		if err != nil && round > 0 && (errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, ledger.ErrOverload)) {
 			break // to the other coins something was done
 		}
@@ -136,7 +133,7 @@ func (b *batch) round(ctx context.Context, c *pgx.Conn, kind op, number, now int
 		return doubtful{err} // what act did is done
 	}
 	if newest != number {
-		b.l.spent.saw(newest)
+		b.l.spent.saw(newest, number)
 		b.unseen = true
 	}
 	return nil

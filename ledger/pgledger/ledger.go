@@ -109,6 +109,11 @@ func (l *Ledger) begin(ctx context.Context) error {
 		return errMint
 	}
 	l.counter = int16((nodes * int64(l.o.Statements)) % counters)
+	for _, load := range []func(context.Context) error{l.spent.load, l.withdrawn.load} {
+		if err := load(ctx); err != nil {
+			return err
+		}
+	}
 	return l.readTotals(ctx)
 }
 

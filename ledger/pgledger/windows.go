@@ -31,70 +31,86 @@ type windows struct {
 	kind  int16
 	width int64 // ms
 
-	mu      sync.Mutex // held while the database is asked, so that one call asks for all
-	number  int64      // 0: not known
+	mu      sync.Mutex // guards what follows; held for no wait
+	number  int64      // as far as this node knows: statements find out whether it is so
 	started int64      // unix ms
-	waitFor time.Time  // after a failed turn: until then the window stays
+	waitFor time.Time  // until then the window stays: a turn is under way, or failed
 }
+
+// load finds the newest window.
+func (w *windows) load(ctx context.Context) error {
+	var number, started int64
+	err := w.l.do(ctx, w.l.cold, "find the newest window", func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `SELECT number, started FROM era WHERE kind = $1`, w.kind).Scan(&number, &started)
+	})
+	if err == nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.number, w.started = number, started
+	}
+	return err
+}
+
+// turnLimit is how long a turn may keep all nodes from going on.
+const turnLimit = time.Second
 
 // newest returns the number of the newest window, after it began another if it is time.
-func (w *windows) newest(ctx context.Context) (int64, error) {
+// While one call does that the others go on in the window before.
+func (w *windows) newest(ctx context.Context) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.number == 0 {
-		if err := w.loadLocked(ctx); err != nil {
-			return 0, err
-		}
-	}
 	now := w.l.o.Now().UnixMilli()
 	if now < w.started+w.width || time.Now().Before(w.waitFor) {
-		return w.number, nil
+		return w.number
 	}
-	if err := w.turnLocked(ctx, now); err != nil {
+	w.waitFor = time.Now().Add(turnLimit + w.l.o.Timeout)
+	w.mu.Unlock()
+	number, started, err := w.turn(ctx, now)
+	w.mu.Lock()
+	if err != nil {
 		// The records of two windows are kept longer, which hurts nobody.
 		w.l.o.Logger.Warn("pgledger: no new window of records yet", "kind", kindTable[w.kind], "err", err)
-		w.waitFor = time.Now().Add(time.Second)
+		w.waitFor = time.Now().Add(turnLimit)
+	} else {
+		w.number, w.started, w.waitFor = number, started, time.Time{}
 	}
-	return w.number, nil
+	return w.number
 }
 
-// saw takes up the number of the newest window that a statement found.
-func (w *windows) saw(number int64) {
+// saw takes up the number of the newest window that a statement found, which was made for
+// another one. That one is newer, unless the database lost a turn.
+func (w *windows) saw(found, madeFor int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if number > w.number {
-		w.number = 0
+	if w.number == madeFor && found > 0 {
+		w.number, w.started = found, w.l.o.Now().UnixMilli() // or before: then others turn
 	}
 }
 
-func (w *windows) loadLocked(ctx context.Context) error {
-	return w.l.do(ctx, w.l.cold, "find the newest window", func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, `SELECT number, started FROM era WHERE kind = $1`, w.kind).Scan(&w.number, &w.started)
-	})
-}
-
-// turnLocked begins the next window, unless another node did: it empties that window's
-// table, which nobody has used for a window, and then gives it out, both under the lock
-// of the row that gives it out.
-func (w *windows) turnLocked(ctx context.Context, now int64) error {
-	return w.l.do(ctx, w.l.cold, "begin a window", func(ctx context.Context, c *pgx.Conn) error {
+// turn begins the next window, unless another node did: it empties that window's table,
+// which nobody has used for a window, and then gives it out, both under the lock of the
+// row that gives it out. It returns the newest window once that is certain.
+//
+// Whoever reads all tables for long, an audit or a dump, keeps the table from being emptied.
+// The turn must not wait for that, because others, withdrawals among them, would wait behind
+// it. So it is tried once, in little time, and later again.
+func (w *windows) turn(ctx context.Context, now int64) (number, started int64, err error) {
+	err = w.l.try(ctx, w.l.cold, func(ctx context.Context, c *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-			var number, started int64
-			err := tx.QueryRow(ctx, `SELECT number, started FROM era WHERE kind = $1 FOR UPDATE`, w.kind).Scan(&number, &started)
-			if err != nil {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '100ms'`); err != nil {
 				return err
 			}
-			if now >= started+w.width {
-				number, started = number+1, now
-				if _, err := tx.Exec(ctx, fmt.Sprintf(`TRUNCATE TABLE %s%d`, kindTable[w.kind], number%tables)); err != nil {
-					return err
-				}
-				if _, err := tx.Exec(ctx, `UPDATE era SET number = $2, started = $3 WHERE kind = $1`, w.kind, number, started); err != nil {
-					return err
-				}
+			err := tx.QueryRow(ctx, `SELECT number, started FROM era WHERE kind = $1 FOR UPDATE`, w.kind).Scan(&number, &started)
+			if err != nil || now < started+w.width {
+				return err
 			}
-			w.number, w.started = number, started
-			return nil
+			number, started = number+1, now
+			if _, err := tx.Exec(ctx, fmt.Sprintf(`TRUNCATE TABLE %s%d`, kindTable[w.kind], number%tables)); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE era SET number = $2, started = $3 WHERE kind = $1`, w.kind, number, started)
+			return err
 		})
 	})
+	return number, started, err
 }

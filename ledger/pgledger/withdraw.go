@@ -35,19 +35,16 @@ func (l *Ledger) Withdraw(ctx context.Context, acc ledger.AccountID, id ledger.R
 	}
 	w := withdrawal{account: acc, id: id, salt: salt, n: n, fps: fingerprints(fps), counter: int16(rand.IntN(counters))}
 	for range maxRounds {
-		number, err := l.withdrawn.newest(ctx)
-		if err != nil {
-			return core.Salt{}, err
-		}
+		number := l.withdrawn.newest(ctx)
 		counts, newest := core.Salt{}, int64(0)
-		err = l.do(ctx, l.cold, "withdraw", func(ctx context.Context, c *pgx.Conn) error {
+		err := l.do(ctx, l.cold, "withdraw", func(ctx context.Context, c *pgx.Conn) error {
 			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) (err error) {
 				counts, newest, err = w.run(ctx, tx, number)
 				return err
 			})
 		})
 		if err == nil && newest != number {
-			l.withdrawn.saw(newest)
+			l.withdrawn.saw(newest, number)
 			continue
 		}
 		return counts, err
