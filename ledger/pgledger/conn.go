@@ -26,7 +26,7 @@ const (
 
 // newPool returns a pool for dsn, a URL or keyword string of libpq's, that connects when
 // it is first used.
-func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, dsn string, conns int, timeout time.Duration) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("pgledger: the DSN is not usable: %w", hidePassword(err))
@@ -51,7 +51,7 @@ func newPool(ctx context.Context, dsn string, conns int) (*pgxpool.Pool, error) 
 	c.BeforeConnect = h.prefer
 	c.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
 		h.worked(c.PgConn())
-		return setUp(ctx, c)
+		return setUp(ctx, c, timeout)
 	}
 	p, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
@@ -147,20 +147,29 @@ const proofSQL = `INSERT INTO issued AS t (counter, coins) VALUES (%d, 0) ON CON
 
 const undefinedTable = "42P01"
 
-// plans are settings for plans that stay right when tables grow from nothing: by index,
-// for any parameters. Engines that do not know one plan as they do.
-var plans = []string{
-	"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off",
-	"SET plan_cache_mode = force_generic_plan", "SET jit = off",
-}
-
-// setUp makes these settings, on PostgreSQL in one round trip.
-func setUp(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, strings.Join(plans, "; "))
+// setUp asks for what a session needs here, of PostgreSQL in one round trip. Engines that
+// do not know a setting do without.
+func setUp(ctx context.Context, c *pgx.Conn, timeout time.Duration) error {
+	settings := []string{
+		// Plans that stay right when tables grow from nothing: by index, for any parameters.
+		"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off",
+		"SET plan_cache_mode = force_generic_plan", "SET jit = off",
+		// Who waits for a lock hears that it waited in vain, while its node still listens.
+		fmt.Sprintf("SET lock_timeout = %d", max(1, timeout.Milliseconds()/2)),
+		// A node that is gone keeps no locks and no place in a queue for them. No setting
+		// ends a commit that waits for its standbys: statement_timeout could.
+		fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", max(1, timeout.Milliseconds())),
+		"SET client_connection_check_interval = 2000",
+	}
+	if c.PgConn().ParameterStatus("crdb_version") != "" {
+		// CockroachDB would commit before a TRUNCATE, and give the locks back.
+		settings = append(settings, "SET autocommit_before_ddl = off")
+	}
+	_, err := c.Exec(ctx, strings.Join(settings, "; "))
 	if !isServerError(err) {
 		return err
 	}
-	for _, set := range plans {
+	for _, set := range settings {
 		if _, err := c.Exec(ctx, set); err != nil && !isServerError(err) {
 			return err
 		}

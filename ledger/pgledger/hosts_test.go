@@ -74,7 +74,7 @@ func TestSilentHostIsAskedOnce(t *testing.T) {
 	}()
 	dsn = strings.Replace(dsn, "@", "@"+strings.Replace(silent.Addr().String(), "127.0.0.1", "localhost", 1)+",", 1)
 	dsn = strings.Replace(dsn, "connect_timeout=2", "connect_timeout=1", 1)
-	p, err := newPool(t.Context(), dsn, 4)
+	p, err := newPool(t.Context(), dsn, 4, defaultTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}

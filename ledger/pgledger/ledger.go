@@ -66,11 +66,11 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	l := &Ledger{o: o, gate: gate{closing: make(chan struct{})}, queue: newQueue(o), closing: background, stop: stop}
 	l.spent = windows{l: l, kind: kindSpent, width: o.SpentWindow.Milliseconds()}
 	l.withdrawn = windows{l: l, kind: kindWithdrawal, width: o.WithdrawalWindow.Milliseconds()}
-	if l.hot, err = newPool(background, dsn, o.Statements); err != nil {
+	if l.hot, err = newPool(background, dsn, o.Statements, o.Timeout); err != nil {
 		stop()
 		return nil, err
 	}
-	if l.cold, err = newPool(background, dsn, o.Conns); err != nil {
+	if l.cold, err = newPool(background, dsn, o.Conns, o.Timeout); err != nil {
 		l.hot.Close()
 		stop()
 		return nil, err
@@ -132,7 +132,7 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 		return "", err
 	}
 	l := &Ledger{o: o, gate: gate{closing: make(chan struct{})}}
-	if l.cold, err = newPool(ctx, dsn, 1); err != nil {
+	if l.cold, err = newPool(ctx, dsn, 1, o.Timeout); err != nil {
 		return "", err
 	}
 	defer l.cold.Close()

@@ -37,7 +37,8 @@ func fateOf(err error) fate {
 		return doubt
 	}
 	switch e.Code {
-	case "40001", "40P01", "55P03", "57014": // serialization, deadlock, lock not available, statement timeout
+	case "40001", "40P01", "55P03", "57014", // serialization, deadlock, lock not available, statement timeout
+		"25P03", "57P05": // a session that was idle too long, in a transaction or without
 		return again
 	case "57P01", "57P02", "57P03", // shutdown, crash, starting up
 		"25006",                   // a standby, or a primary that became one
