@@ -95,7 +95,7 @@ func (l *Ledger) find(ctx context.Context, what string, get func(context.Context
 	}
 	defer leave()
 	var a row
-	err = l.do(ctx, l.cold, what, func(ctx context.Context, c *pgx.Conn) (err error) {
+	err = l.ask(ctx, what, func(ctx context.Context, c *pgx.Conn) (err error) {
 		a, err = get(ctx, c)
 		return err
 	})
@@ -114,7 +114,7 @@ func (l *Ledger) ClientByPin(ctx context.Context, pin ledger.Pin) (ledger.Client
 	}
 	defer leave()
 	var client ledger.Client
-	err = l.do(ctx, l.cold, "look for a key", func(ctx context.Context, c *pgx.Conn) error {
+	err = l.ask(ctx, "look for a key", func(ctx context.Context, c *pgx.Conn) error {
 		var id [16]byte
 		var role, state int16
 		err := c.QueryRow(ctx, `SELECT a.id, a.name, a.role, a.state FROM pin AS p JOIN account AS a ON a.id = p.account WHERE p.pin = $1`,
@@ -182,7 +182,7 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(ledger.Account) error)
 
 // snapshot runs work on the database as of one moment. It may take any time.
 func (l *Ledger) snapshot(ctx context.Context, what string, work func(context.Context, pgx.Tx) error) error {
-	return l.do(ctx, l.cold, what, func(_ context.Context, c *pgx.Conn) error {
+	return l.ask(ctx, what, func(_ context.Context, c *pgx.Conn) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		stop := context.AfterFunc(l.closing, cancel)

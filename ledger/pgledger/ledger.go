@@ -90,7 +90,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 
 // begin looks at the database, makes its tables, and takes counters.
 func (l *Ledger) begin(ctx context.Context) error {
-	if err := l.do(ctx, l.cold, "look at the database", l.checkDurable); err != nil {
+	if err := l.ask(ctx, "look at the database", l.checkDurable); err != nil {
 		return err
 	}
 	if err := l.do(ctx, l.cold, "make the tables", migrate); err != nil {
@@ -139,7 +139,7 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 	l.hot = l.cold
 	var server string
 	version, nodes := 0, int64(0)
-	err = l.do(ctx, l.cold, "look at the database", func(ctx context.Context, c *pgx.Conn) error {
+	err = l.ask(ctx, "look at the database", func(ctx context.Context, c *pgx.Conn) error {
 		if err := l.checkDurable(ctx, c); err != nil {
 			return err
 		}
@@ -299,7 +299,7 @@ func (l *Ledger) watchTotals(ctx context.Context) {
 
 func (l *Ledger) readTotals(ctx context.Context) error {
 	var issued, redeemed, returned, refundedLive, refundedReturned int64
-	err := l.do(ctx, l.cold, "read the totals", func(ctx context.Context, c *pgx.Conn) error {
+	err := l.ask(ctx, "read the totals", func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, totalsSQL).Scan(&issued, &redeemed, &returned, &refundedLive, &refundedReturned)
 	})
 	if err != nil {

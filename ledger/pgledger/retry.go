@@ -30,6 +30,9 @@ func fateOf(err error) fate {
 	if errors.As(err, new(doubtful)) {
 		return doubt
 	}
+	if errors.As(err, new(notSent)) { // also a wrong password, which somebody may mend
+		return away
+	}
 	if !errors.As(err, &e) {
 		if pgconn.SafeToRetry(err) || isConnectError(err) {
 			return away
@@ -49,6 +52,8 @@ func fateOf(err error) fate {
 		return away
 	case "40003": // completion unknown
 		return doubt
+	case "XX001", "XX002": // damaged data or index: the statement was undone
+		return refused
 	}
 	if e.Code[:2] == "08" || e.Code[:2] == "58" || e.Code[:2] == "XX" {
 		return doubt
@@ -85,12 +90,21 @@ type outcome struct{ error }
 
 func (o outcome) Unwrap() error { return o.error }
 
+// ask does what do does for work that only reads: nothing ever happened.
+func (l *Ledger) ask(ctx context.Context, what string, work func(context.Context, *pgx.Conn) error) error {
+	return l.repeat(ctx, l.cold, what, false, work)
+}
+
 // do runs work on a connection of pool until it goes through, is refused, or patience
 // ends. Work must be the same when it is done twice, because its first try may have been
 // done without an answer. Errors: the error of an outcome, ledger.ErrUnavailable,
 // ledger.ErrOverload, ledger.ErrLowDisk and ctx.Err(), which all mean that nothing
 // happened; any other, after which that is not known.
 func (l *Ledger) do(ctx context.Context, pool *pgxpool.Pool, what string, work func(context.Context, *pgx.Conn) error) error {
+	return l.repeat(ctx, pool, what, true, work)
+}
+
+func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, writes bool, work func(context.Context, *pgx.Conn) error) error {
 	deadline := time.Now().Add(l.o.Patience)
 	inDoubt := false
 	for try := 0; ; try++ {
@@ -104,7 +118,7 @@ func (l *Ledger) do(ctx context.Context, pool *pgxpool.Pool, what string, work f
 			return ledger.ErrOverload
 		}
 		f := fateOf(err)
-		inDoubt = inDoubt || f == doubt
+		inDoubt = inDoubt || f == doubt && writes
 		if f == refused {
 			if sqlState(err) == diskFull && !inDoubt {
 				l.events.lowDisk.Add(1)
@@ -155,11 +169,7 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 	if err = work(bounded, c.Conn()); err == nil {
 		err = checkWarning(c.Conn().PgConn())
 	}
-	lost := false
-	if certain := (outcome{}); err != nil && !errors.As(err, &certain) {
-		f := fateOf(err)
-		lost = f == doubt || f == away
-	}
+	lost := isLost(err)
 	if lost { // a connection in an unknown state, or to a host that is not the primary any more
 		_ = c.Conn().Close(bounded)
 		l.hot.Reset() // the others lead to the same host, where reads may still seem to work
@@ -167,6 +177,20 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 	}
 	l.noteTry(!lost, err)
 	return err
+}
+
+// isLost reports whether the connection of work that failed is of no use any more. After
+// an error that the database reported it is, unless that is no place to write to.
+func isLost(err error) bool {
+	var after doubtful
+	if errors.As(err, &after) {
+		err = after.error
+	}
+	if err == nil || errors.As(err, new(outcome)) {
+		return false
+	}
+	var e *pgconn.PgError
+	return !errors.As(err, &e) || e.Severity == "FATAL" || e.Severity == "PANIC" || fateOf(err) == away
 }
 
 // acquire waits for a connection as long as bounded and ctx last, and returns

@@ -40,7 +40,7 @@ type windows struct {
 // load finds the newest window.
 func (w *windows) load(ctx context.Context) error {
 	var number, started int64
-	err := w.l.do(ctx, w.l.cold, "find the newest window", func(ctx context.Context, c *pgx.Conn) error {
+	err := w.l.ask(ctx, "find the newest window", func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, `SELECT number, started FROM era WHERE kind = $1`, w.kind).Scan(&number, &started)
 	})
 	if err == nil {

@@ -1,0 +1,45 @@
+package pgledger
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The breaker opens after three failures in a row, lets one caller through a moment, and
+// closes with the first success.
+func TestBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b breaker
+		fail := func() bool { return b.note(false, time.Now()) }
+		allow := func() bool { return b.allow(time.Now()) }
+		for i := range 2 {
+			if !allow() || fail() {
+				t.Fatalf("failure %d opens it", i+1)
+			}
+		}
+		if b.note(true, time.Now()); fail() || fail() {
+			t.Fatal("failures before a success count")
+		}
+		if !fail() {
+			t.Fatal("the third failure in a row does not open it")
+		}
+		if allow() {
+			t.Error("a caller may try at once")
+		}
+		time.Sleep(probeEvery)
+		if !allow() || allow() {
+			t.Error("after a moment not just one caller may try")
+		}
+		if fail() {
+			t.Error("it opens twice")
+		}
+		time.Sleep(time.Second)
+		if got := b.openFor(time.Now()); got != time.Second+probeEvery {
+			t.Errorf("open for %v", got)
+		}
+		if !allow() || !b.note(true, time.Now()) || b.openFor(time.Now()) != 0 || !allow() || !allow() {
+			t.Error("a success does not close it")
+		}
+	})
+}
