@@ -237,15 +237,11 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 	}
 	defer leave()
 	mark := newToken()
-	var before *token // what the account had before a try whose outcome is not known
+	var before *token // what the account had before the first try that may have been done
 	var after row
-	err = l.do(ctx, l.cold, what, func(ctx context.Context, c *pgx.Conn) (err error) {
-		defer func() {
-			if err != nil && fateOf(err) != doubt {
-				before = nil // the try did nothing
-			}
-		}()
-		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+	err = l.do(ctx, l.cold, what, func(ctx context.Context, c *pgx.Conn) error {
+		var seen *token
+		err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			if err := lock(ctx, tx, id); err != nil {
 				return err
 			}
@@ -259,9 +255,7 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 			case before != nil && a.change != *before:
 				return outcome{fmt.Errorf("pgledger: %s: its outcome is not known: the account was changed by others meanwhile", what)}
 			}
-			if before == nil {
-				before = &a.change
-			}
+			seen = &a.change
 			if err := work(ctx, tx, a); err != nil {
 				return err
 			}
@@ -271,6 +265,10 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 			after, err = read(ctx, tx, id)
 			return err
 		})
+		if before == nil && err != nil && fateOf(err) == doubt {
+			before = seen
+		}
+		return err
 	})
 	if err != nil {
 		return ledger.Account{}, err

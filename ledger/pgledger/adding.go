@@ -22,13 +22,14 @@ type adding struct {
 	names   map[string]ledger.AccountID
 	known   map[ledger.AccountID]*row // accounts that have one of the pins, locked
 	changed map[ledger.AccountID]bool // of these, those that are active again
+	mine    map[ledger.AccountID]bool // that a try before added, as the first of these accounts
 	added   []*row
 }
 
 // run decides the accounts one after the other, as they are with those before, and then
 // writes all. What another node adds in between is in the way of a key of the tables.
 func (a *adding) run(ctx context.Context, tx pgx.Tx) error {
-	a.changed, a.added = map[ledger.AccountID]bool{}, nil
+	a.changed, a.mine, a.added = map[ledger.AccountID]bool{}, map[ledger.AccountID]bool{}, nil
 	if err := a.load(ctx, tx); err != nil {
 		return err
 	}
@@ -96,7 +97,8 @@ func (a *adding) add(n *ledger.NewAccount, fresh ledger.AccountID) (ledger.Accou
 	old := a.known[id]
 	switch {
 	case !known:
-	case id == fresh || old.change == a.mark && old.State != ledger.Removed && !a.changed[id] && old.Name == n.Name && old.Role == n.Role:
+	case !a.mine[id] && (id == fresh || old.change == a.mark && old.State != ledger.Removed && !a.changed[id] && old.Name == n.Name && old.Role == n.Role):
+		a.mine[id] = true
 		return id, nil // by this very call, in a try before
 	case old.State != ledger.Removed && old.Name == n.Name && old.Role == n.Role:
 		return id, ledger.ErrAccountSame

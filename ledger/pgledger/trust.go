@@ -98,7 +98,11 @@ func (l *Ledger) AddAccount(ctx context.Context, name string, role ledger.Role, 
 	if err[0] != nil {
 		return ledger.Account{}, err[0]
 	}
-	return l.Account(ctx, id[0])
+	a, e := l.Account(ctx, id[0])
+	if e != nil { // not what it is, which would say that nothing happened
+		return ledger.Account{}, fmt.Errorf("pgledger: account %v was added, but cannot be read: %v", id[0], e)
+	}
+	return a, nil
 }
 
 // AddAccounts opens accounts for keys, up to 10,000 in one transaction, and sets the
