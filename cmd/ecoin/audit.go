@@ -55,7 +55,7 @@ func (c *auditCmd) audit(ctx context.Context, log *slog.Logger) (wire.Audit, err
 	if c.Ledger == "" {
 		l, keys, err = openOffline(c.Dir, c.Disk, log)
 	} else if keys, err = bankkeys.Open(c.Dir.keys(), "", ""); err == nil {
-		l, err = openDatabase(ctx, c.Ledger, pgledger.Options{Mint: keys.Mint.AppendFingerprints, Logger: log})
+		l, err = openDatabase(ctx, c.Ledger, pgledger.Options{Mint: keys.Mint.AppendFingerprints, Existing: true, Logger: log})
 	}
 	if err != nil {
 		return wire.Audit{}, err

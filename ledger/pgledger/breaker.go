@@ -10,6 +10,7 @@ import (
 type breaker struct {
 	mu       sync.Mutex
 	failures int
+	last     error // of the failures
 	opened   time.Time
 	next     time.Time // of the next try, once it is open
 }
@@ -19,18 +20,18 @@ const (
 	probeEvery = 250 * time.Millisecond
 )
 
-// allow reports whether the caller may try.
-func (b *breaker) allow(now time.Time) bool {
+// allow returns nil if the caller may try, or why others failed.
+func (b *breaker) allow(now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failures < breakAfter {
-		return true
+		return nil
 	}
 	if now.Before(b.next) {
-		return false
+		return b.last
 	}
 	b.next = now.Add(probeEvery)
-	return true
+	return nil
 }
 
 // openFor returns how long callers have been refused, 0 if they are not.
@@ -43,16 +44,18 @@ func (b *breaker) openFor(now time.Time) time.Duration {
 	return now.Sub(b.opened)
 }
 
-// note takes up how a try went, and reports whether that opened or closed the breaker.
-func (b *breaker) note(ok bool, now time.Time) (changed bool) {
+// note takes up how a try went, nil for well, and reports whether that opened or closed the
+// breaker.
+func (b *breaker) note(err error, now time.Time) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.failures >= breakAfter
-	if ok {
-		b.failures = 0
+	if err == nil {
+		b.failures, b.last = 0, nil
 		return was
 	}
 	b.failures++
+	b.last = err
 	b.next = now.Add(probeEvery)
 	if was || b.failures < breakAfter {
 		return false

@@ -1,6 +1,7 @@
 package pgledger
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,14 +12,21 @@ import (
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b breaker
-		fail := func() bool { return b.note(false, time.Now()) }
-		allow := func() bool { return b.allow(time.Now()) }
+		failure := errors.New("no answer")
+		fail := func() bool { return b.note(failure, time.Now()) }
+		allow := func() bool {
+			err := b.allow(time.Now())
+			if err != nil && err != failure {
+				t.Errorf("the refusal says %v", err)
+			}
+			return err == nil
+		}
 		for i := range 2 {
 			if !allow() || fail() {
 				t.Fatalf("failure %d opens it", i+1)
 			}
 		}
-		if b.note(true, time.Now()); fail() || fail() {
+		if b.note(nil, time.Now()); fail() || fail() {
 			t.Fatal("failures before a success count")
 		}
 		if !fail() {
@@ -38,7 +46,7 @@ func TestBreaker(t *testing.T) {
 		if got := b.openFor(time.Now()); got != time.Second+probeEvery {
 			t.Errorf("open for %v", got)
 		}
-		if !allow() || !b.note(true, time.Now()) || b.openFor(time.Now()) != 0 || !allow() || !allow() {
+		if !allow() || !b.note(nil, time.Now()) || b.openFor(time.Now()) != 0 || !allow() || !allow() {
 			t.Error("a success does not close it")
 		}
 	})

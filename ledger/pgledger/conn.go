@@ -60,18 +60,6 @@ func newPool(ctx context.Context, dsn string, conns int, timeout time.Duration) 
 	return p, nil
 }
 
-// hidePassword keeps of pgx's error only what cannot have the DSN in it.
-func hidePassword(err error) error {
-	var parse *pgconn.ParseConfigError
-	if !errors.As(err, &parse) {
-		return err
-	}
-	if cause := errors.Unwrap(err); cause != nil {
-		return fmt.Errorf("want postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?target_session_attrs=read-write: %T", cause)
-	}
-	return errors.New("want postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?target_session_attrs=read-write")
-}
-
 // noCancel is the network of the address by which pgx would cancel a statement.
 const noCancel = "tcp, but never to cancel"
 

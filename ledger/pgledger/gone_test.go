@@ -55,8 +55,8 @@ func TestLockedAccount(t *testing.T) {
 			t.Errorf("a withdrawal from a locked account: %v", err)
 		}
 	}
-	if !n.breaker.allow(time.Now()) {
-		t.Error("one locked account opened the breaker")
+	if err := n.breaker.allow(time.Now()); err != nil {
+		t.Errorf("one locked account opened the breaker: %v", err)
 	}
 	if err := tx.Rollback(ctx); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@
 package pgledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,11 +91,18 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 
 // begin looks at the database, makes its tables, and takes counters.
 func (l *Ledger) begin(ctx context.Context) error {
+	if err := l.reach(ctx); err != nil {
+		return err
+	}
 	if err := l.ask(ctx, "look at the database", l.checkDurable); err != nil {
 		return err
 	}
-	if err := l.do(ctx, l.cold, "make the tables", migrate); err != nil {
-		return err
+	tables := migrate
+	if l.o.Existing {
+		tables = existing
+	}
+	if err := l.do(ctx, l.cold, "make the tables", tables); err != nil {
+		return cmp.Or(unusable(err), err)
 	}
 	own := mintMark(l.o)
 	var nodes int64
@@ -118,7 +126,7 @@ func (l *Ledger) begin(ctx context.Context) error {
 }
 
 // errMint reports a node that would not find a single coin of the others.
-var errMint = errors.New("pgledger: the database is of a bank with other keys: all nodes must have the same key folder")
+var errMint = errors.New("pgledger: the database is of a bank with other keys: all nodes must have the same key folder; copy it from another node or from the backup, or name another database")
 
 // mintMark is what tells one mint from another: the fingerprint of the first coin of the
 // salt of zeros, which no withdrawal has.
@@ -137,6 +145,9 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 	}
 	defer l.cold.Close()
 	l.hot = l.cold
+	if err := l.reach(ctx); err != nil {
+		return "", err
+	}
 	var server string
 	version, nodes := 0, int64(0)
 	err = l.ask(ctx, "look at the database", func(ctx context.Context, c *pgx.Conn) error {
@@ -174,15 +185,12 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 // checkDurable refuses a database that may forget what it answered.
 func (l *Ledger) checkDurable(ctx context.Context, c *pgx.Conn) error {
 	for _, s := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
-		var value string
+		var value *string
 		err := c.QueryRow(ctx, "SELECT current_setting($1, true)", s).Scan(&value)
-		if isServerError(err) { // no such setting: not PostgreSQL itself
-			continue
-		}
-		if err != nil {
+		if err != nil && !isServerError(err) {
 			return err
 		}
-		if value != "off" {
+		if err != nil || value == nil || *value != "off" { // other engines do not have all of these
 			continue
 		}
 		if !l.o.NoSync {

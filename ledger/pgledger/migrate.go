@@ -3,6 +3,7 @@ package pgledger
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -23,8 +24,14 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return outcome{err}
 	}
-	_, err = c.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (version bigint PRIMARY KEY, name text NOT NULL)`)
-	if err != nil && sqlState(err) != uniqueViolation { // of two nodes that make it at once, in the catalogue
+	version, err := tablesVersion(ctx, c)
+	if sqlState(err) == undefinedTable {
+		_, err = c.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (version bigint PRIMARY KEY, name text NOT NULL)`)
+		if sqlState(err) == uniqueViolation { // of two nodes that make it at once, in the catalogue
+			err = nil
+		}
+	}
+	if err != nil || version == len(files) { // then the node needs no right to make tables
 		return err
 	}
 	for i, file := range files {
@@ -41,7 +48,18 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 	}
-	_, err = tablesVersion(ctx, c)
+	return nil
+}
+
+// existing is migrate where there is nothing to be made.
+func existing(ctx context.Context, c *pgx.Conn) error {
+	version, err := tablesVersion(ctx, c)
+	if sqlState(err) == undefinedTable {
+		return outcome{errors.New("pgledger: the database has no ledger: name that of the bank")}
+	}
+	if files, _ := fs.Glob(migrations, "migrations/*.sql"); err == nil && version < len(files) {
+		return outcome{fmt.Errorf("pgledger: the tables are of version %d, this program's of version %d: start a bank with it first", version, len(files))}
+	}
 	return err
 }
 

@@ -31,6 +31,9 @@ type Options struct {
 	// Timeout is how long one statement may take until its connection is given up; 0 means 10 s.
 	Timeout time.Duration
 
+	// Existing refuses a database without the tables of this version, instead of making them.
+	Existing bool
+
 	// NoSync accepts a database that answers before its disk has the data. A crash of
 	// the database may then revive coins.
 	NoSync bool

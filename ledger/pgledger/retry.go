@@ -146,14 +146,10 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 	}
 }
 
-// errBreaker is the refusal of an open breaker.
-var errBreaker = notSent{errors.New("it did not answer a moment ago")}
-
 // try runs work once.
 func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.Context, *pgx.Conn) error) error {
-	now := time.Now()
-	if !l.breaker.allow(now) {
-		return errBreaker
+	if cause := l.breaker.allow(time.Now()); cause != nil {
+		return notSent{fmt.Errorf("not tried just now, because the last tries failed: %v", cause)}
 	}
 	// Not ctx itself: a caller that leaves must not break the connection under a commit.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.o.Timeout)
@@ -217,7 +213,10 @@ func (e notSent) Unwrap() error   { return e.error }
 func (notSent) SafeToRetry() bool { return true }
 
 func (l *Ledger) noteTry(ok bool, err error) {
-	if !l.breaker.note(ok, time.Now()) {
+	if ok {
+		err = nil
+	}
+	if !l.breaker.note(err, time.Now()) {
 		return
 	}
 	if ok {
