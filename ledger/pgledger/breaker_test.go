@@ -26,11 +26,11 @@ func TestBreaker(t *testing.T) {
 				t.Fatalf("failure %d opens it", i+1)
 			}
 		}
-		if b.note(nil, time.Now()); fail() || fail() {
-			t.Fatal("failures before a success count")
-		}
-		if !fail() {
-			t.Fatal("the third failure in a row does not open it")
+		b.note(nil, time.Now())
+		for i, opens := range []bool{false, false, true} {
+			if fail() != opens {
+				t.Fatalf("after a success failure %d in a row opens it: %t", i+1, !opens)
+			}
 		}
 		if allow() {
 			t.Error("a caller may try at once")
