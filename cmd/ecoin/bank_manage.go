@@ -46,9 +46,10 @@ func (r *runningBank) manage(ctx context.Context) {
 			r.reload()
 			r.notify(sdnotify.Ready)
 		case <-watchdog:
-			// The ledger answers: it has locks and a disk to wait for. That a database is away is
-			// an answer, too, which a restart would not change.
-			if _, err := r.ledger.Account(ctx, ledger.AccountID{}); errors.Is(err, ledger.ErrNoAccount) || errors.Is(err, ledger.ErrUnavailable) {
+			// The ledger answers: it has locks and a disk to wait for. That a database is away, or
+			// all its connections are in use, is an answer, too, which a restart would not change.
+			_, err := r.ledger.Account(ctx, ledger.AccountID{})
+			if errors.Is(err, ledger.ErrNoAccount) || errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, ledger.ErrOverload) {
 				r.notify(sdnotify.Watchdog)
 			}
 		case <-ctx.Done():

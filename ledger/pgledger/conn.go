@@ -100,6 +100,10 @@ func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
 	}
 }
 
+// forgetWarning is for the beginning of work: there are warnings that are not about a commit,
+// such as that of a new connection to a database whose collations are of an older system.
+func forgetWarning(c *pgconn.PgConn) { delete(c.CustomData(), warned) }
+
 // checkWarning returns an error that leaves the outcome in doubt after a warning.
 func checkWarning(c *pgconn.PgConn) error {
 	if message, ok := c.CustomData()[warned]; ok {
@@ -119,6 +123,7 @@ func commits(wanted pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 				return err
 			}
 		}
+		forgetWarning(c)
 		_, err := c.Exec(ctx, fmt.Sprintf(proofSQL, rand.IntN(counters))).ReadAll()
 		if sqlState(err) == undefinedTable { // a new database: the migration commits
 			return nil

@@ -1,6 +1,7 @@
 package pgledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,6 +163,7 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 		return err
 	}
 	defer c.Release()
+	forgetWarning(c.Conn().PgConn())
 	if err = work(bounded, c.Conn()); err == nil {
 		err = checkWarning(c.Conn().PgConn())
 	}
@@ -186,7 +188,11 @@ func isLost(err error) bool {
 		return false
 	}
 	var e *pgconn.PgError
-	return !errors.As(err, &e) || e.Severity == "FATAL" || e.Severity == "PANIC" || fateOf(err) == away
+	if !errors.As(err, &e) || fateOf(err) == away {
+		return true
+	}
+	severity := cmp.Or(e.SeverityUnlocalized, e.Severity)
+	return severity == "FATAL" || severity == "PANIC"
 }
 
 // acquire waits for a connection as long as bounded and ctx last, and returns

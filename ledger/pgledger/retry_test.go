@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ecoin/internal/pgtest"
 	"ecoin/ledger"
@@ -53,5 +54,25 @@ func TestAskLost(t *testing.T) {
 	}
 	if err := n.do(t.Context(), n.cold, "change", lost); err == nil || errors.Is(err, ledger.ErrUnavailable) {
 		t.Errorf("a change: %v", err)
+	}
+}
+
+// A warning of before the work says nothing about it.
+func TestWarnedBefore(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, pgtest.Shared(t), Options{Patience: time.Millisecond})
+	config := n.cold.Config()
+	setUp := config.AfterConnect
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		noteWarning(c.PgConn(), &pgconn.Notice{Code: "01000", Message: "database has a collation version mismatch"})
+		return setUp(ctx, c)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := n.do(t.Context(), pool, "work", func(context.Context, *pgx.Conn) error { return nil }); err != nil {
+		t.Error(err)
 	}
 }
