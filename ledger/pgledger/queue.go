@@ -1,6 +1,7 @@
 package pgledger
 
 import (
+	"slices"
 	"sync"
 
 	"ecoin/core"
@@ -80,8 +81,10 @@ func (q *queue) take() []*call {
 				coins += len(waiting[n].coins)
 				n++
 			}
+			taken := slices.Clone(waiting[:n])
+			clear(waiting[:n]) // or their coins stay in memory until the array is left
 			q.calls[kind] = waiting[n:]
-			return waiting[:n:n]
+			return taken
 		}
 		if q.closing {
 			return nil

@@ -45,3 +45,17 @@ func TestQueue(t *testing.T) {
 		t.Error("taken after the end")
 	}
 }
+
+// The coins of calls that were taken are not kept in memory.
+func TestQueueForgets(t *testing.T) {
+	q := newQueue(Options{MaxQueued: 10, BatchCoins: 1})
+	for range 3 {
+		if err := q.put(&call{coins: make([]ledger.Redemption, 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	array := q.calls[opRedeem]
+	if calls := q.take(); len(calls) != 1 || calls[0] == nil || array[0] != nil || array[1] == nil {
+		t.Errorf("took %v of %v", calls, array)
+	}
+}
