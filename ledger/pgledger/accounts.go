@@ -180,6 +180,10 @@ func (l *Ledger) Accounts(ctx context.Context, visit func(ledger.Account) error)
 	})
 }
 
+// wholeTables lets a transaction read large tables whole, which the plans for single coins
+// avoid. It passes over settings that the engine does not have.
+const wholeTables = `SELECT set_config(name, 'on', true) FROM pg_settings WHERE name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin')`
+
 // snapshot runs work on the database as of one moment. It may take any time.
 func (l *Ledger) snapshot(ctx context.Context, what string, work func(context.Context, pgx.Tx) error) error {
 	return l.ask(ctx, what, func(_ context.Context, c *pgx.Conn) error {
@@ -189,11 +193,8 @@ func (l *Ledger) snapshot(ctx context.Context, what string, work func(context.Co
 		defer stop()
 		o := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 		err := pgx.BeginTxFunc(ctx, c, o, func(tx pgx.Tx) error {
-			// Large tables are read whole here, which the plans for single coins avoid.
-			for _, s := range []string{"SET LOCAL enable_seqscan = on", "SET LOCAL enable_hashjoin = on", "SET LOCAL enable_mergejoin = on"} {
-				if _, err := tx.Exec(ctx, s); err != nil {
-					return err
-				}
+			if _, err := tx.Exec(ctx, wholeTables); err != nil {
+				return err
 			}
 			return work(ctx, tx)
 		})
