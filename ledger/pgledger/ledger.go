@@ -184,20 +184,33 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 
 // checkDurable refuses a database that may forget what it answered.
 func (l *Ledger) checkDurable(ctx context.Context, c *pgx.Conn) error {
-	for _, s := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+	values := map[string]string{}
+	for _, s := range []string{"fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names"} {
 		var value *string
 		err := c.QueryRow(ctx, "SELECT current_setting($1, true)", s).Scan(&value)
 		if err != nil && !isServerError(err) {
 			return err
 		}
-		if err != nil || value == nil || *value != "off" { // other engines do not have all of these
-			continue
+		if err == nil && value != nil { // other engines do not have all of these
+			values[s] = *value
 		}
-		if !l.o.NoSync {
-			return outcome{fmt.Errorf("pgledger: the database has %s = off: a crash could revive coins that were redeemed; set it to on", s)}
-		}
-		l.o.Logger.Warn("pgledger: the database may forget what it answered, which a crash would show", "setting", s+" = off")
 	}
+	bad := ""
+	for _, s := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		if values[s] == "off" {
+			bad = s + " = off"
+		}
+	}
+	if values["synchronous_commit"] == "local" && values["synchronous_standby_names"] != "" {
+		bad = "synchronous_commit = local, and standbys that could take over"
+	}
+	if bad == "" {
+		return nil
+	}
+	if !l.o.NoSync {
+		return outcome{fmt.Errorf("pgledger: the database has %s: a crash could revive coins that were redeemed; set it to on", bad)}
+	}
+	l.o.Logger.Warn("pgledger: the database may forget what it answered, which a crash would show", "setting", bad)
 	return nil
 }
 
