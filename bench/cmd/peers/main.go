@@ -62,7 +62,7 @@ type sizes struct {
 }
 
 func (c *compareCmd) sizes() sizes {
-	s := sizes{rounds: 5, job: 300 * time.Millisecond, coins: 1_000_000, load: 2 * time.Second, half: 3 * time.Second, warmup: time.Second, transport: 2 * time.Second, patience: 12 * time.Minute}
+	s := sizes{rounds: 5, job: 300 * time.Millisecond, coins: 1_000_000, load: 2 * time.Second, half: 3 * time.Second, warmup: time.Second, transport: 2 * time.Second, patience: 8 * time.Minute}
 	if c.Quick {
 		s = sizes{rounds: 2, job: 50 * time.Millisecond, coins: 200_000, load: time.Second, half: time.Second, warmup: 500 * time.Millisecond, transport: 500 * time.Millisecond, patience: 90 * time.Second}
 	}
