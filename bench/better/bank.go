@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -38,8 +39,8 @@ type Bank struct {
 	redeems *rueidis.Lua
 }
 
-// New makes a bank with a new key at an empty Redis.
-func New(database, url string, t clients.Truststore) (*Bank, error) {
+// New makes a bank with a new key at an empty Redis, one whose log is synced at each command.
+func New(ctx context.Context, database, url string, t clients.Truststore) (*Bank, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).GenerateKey()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,13 @@ func New(database, url string, t clients.Truststore) (*Bank, error) {
 		return nil, err
 	}
 	// Commands of all requests are pipelined over a few connections.
-	b.db, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{database}, DisableCache: true})
+	if b.db, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{database}, DisableCache: true}); err != nil {
+		return nil, err
+	}
+	settings, err := b.db.Do(ctx, b.db.B().ConfigGet().Parameter("appendonly", "appendfsync").Build()).AsStrMap()
+	if err == nil && (settings["appendonly"] != "yes" || settings["appendfsync"] != "always") {
+		err = fmt.Errorf("better: Redis forgets what it answered: %v", settings)
+	}
 	return b, err
 }
 

@@ -84,9 +84,9 @@ func FindRedis() (string, error) {
 	return path, nil
 }
 
-// Redis starts Redis in dir. Its log of commands is off until it is loaded, then synced at
-// each command, and never written anew by itself.
-func Redis(ctx context.Context, dir string) (*Server, error) {
+// Redis starts Redis in dir. Its log of commands is synced at each of them, and never written
+// anew by itself. With log "no" it is off until somebody turns it on, as after loading.
+func Redis(ctx context.Context, dir, log string) (*Server, error) {
 	exe, err := FindRedis()
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func Redis(ctx context.Context, dir string) (*Server, error) {
 		return nil, err
 	}
 	p, err := subprocess.Start("redis-server", nil, exe, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
-		"--appendonly", "no", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--logfile", filepath.Join(dir, "log"))
+		"--appendonly", log, "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--logfile", filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -54,7 +55,7 @@ type Bank struct {
 	db      *pgxpool.Pool
 }
 
-// New makes a bank with a new key and an empty database.
+// New makes a bank with a new key at an empty database, one that commits to disk.
 func New(ctx context.Context, database, url string, t clients.Truststore) (*Bank, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 3072)
 	if err != nil {
@@ -80,6 +81,13 @@ func New(ctx context.Context, database, url string, t clients.Truststore) (*Bank
 	config.MaxConns = 64
 	if b.db, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
+	}
+	var fsync, commit string
+	if err := b.db.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('synchronous_commit')`).Scan(&fsync, &commit); err != nil {
+		return nil, err
+	}
+	if fsync != "on" || commit != "on" {
+		return nil, fmt.Errorf("obvious: PostgreSQL forgets what it answered: fsync %s, synchronous_commit %s", fsync, commit)
 	}
 	if _, err := b.db.Exec(ctx, schema); err != nil {
 		return nil, err

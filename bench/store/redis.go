@@ -178,7 +178,7 @@ func (c *RedisClient) Load(coins iter.Seq[core.Fingerprint]) error {
 		case err != nil:
 			return err
 		case strings.Contains(info, "aof_rewrite_in_progress:0") && strings.Contains(info, "aof_rewrite_scheduled:0"):
-			if !strings.Contains(info, "aof_last_bgrewrite_status:ok") {
+			if !strings.Contains(info, "aof_last_bgrewrite_status:ok") || !strings.Contains(info, "aof_enabled:1") {
 				return errors.New("store: Redis could not write its log")
 			}
 			return nil

@@ -178,7 +178,7 @@ func folder(t *testing.T) string {
 func TestRedis(t *testing.T) {
 	_, err := daemon.FindRedis()
 	missing(t, err)
-	s, err := daemon.Redis(t.Context(), filepath.Join(folder(t), "redis"))
+	s, err := daemon.Redis(t.Context(), filepath.Join(folder(t), "redis"), "no")
 	if err != nil {
 		t.Fatal(err)
 	}

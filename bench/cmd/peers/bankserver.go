@@ -58,5 +58,5 @@ func (c *obviousBankCmd) Run(ctx context.Context) error {
 type betterBankCmd struct{ bankFlags }
 
 func (c *betterBankCmd) Run(ctx context.Context) error {
-	return c.serve(ctx, func(url string, t clients.Truststore) (bank, error) { return better.New(c.Database, url, t) })
+	return c.serve(ctx, func(url string, t clients.Truststore) (bank, error) { return better.New(ctx, c.Database, url, t) })
 }

@@ -173,7 +173,7 @@ func (b *bench) measureEngine(ctx context.Context, engine string) (f harness.Fig
 func (b *bench) measureRedis(ctx context.Context) (f harness.Figures, err error) {
 	dir, remove := b.folder("redis")
 	defer remove()
-	s, err := daemon.Redis(ctx, dir)
+	s, err := daemon.Redis(ctx, dir, "no")
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"ecoin/bench/better"
 	"ecoin/bench/daemon"
 	"ecoin/bench/harness"
+	"ecoin/bench/obvious"
 )
 
 // TestMain plays the servers, which are this program.
@@ -110,6 +112,36 @@ func TestBanks(t *testing.T) {
 				t.Errorf("%d requests failed: %v; %v of CPU", all.Failed, run.Errors, cpu)
 			}
 		})
+	}
+}
+
+// TestForgetful has banks refuse databases that do not keep what they answer.
+func TestForgetful(t *testing.T) {
+	installed(t)
+	dir := folder(t)
+	db, err := daemon.Redis(t.Context(), filepath.Join(dir, "redis"), "no")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := better.New(t.Context(), db.Address, "", nil); err == nil || !strings.Contains(err.Error(), "forgets") {
+		t.Errorf("a Redis without a log: %v", err)
+	}
+	pg, err := daemon.Postgres(t.Context(), filepath.Join(dir, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := pg.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := obvious.New(t.Context(), pg.Address+"&synchronous_commit=off", "", nil); err == nil || !strings.Contains(err.Error(), "forgets") {
+		t.Errorf("a PostgreSQL that commits later: %v", err)
 	}
 }
 

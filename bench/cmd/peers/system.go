@@ -270,12 +270,11 @@ func (b *bench) startObvious(ctx context.Context, dir string) (*target, error) {
 }
 
 func (b *bench) startBetter(ctx context.Context, dir string) (*target, error) {
-	db, err := daemon.Redis(ctx, filepath.Join(dir, "redis"))
+	db, err := daemon.Redis(ctx, filepath.Join(dir, "redis"), "yes")
 	if err != nil {
 		return nil, err
 	}
-	t, err := b.startPeer(ctx, dir, "x25519", "better-bank", db)
-	return t, err
+	return b.startPeer(ctx, dir, "x25519", "better-bank", db)
 }
 
 // startPeer starts a peer's bank before its database, and stops both with it.
