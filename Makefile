@@ -9,12 +9,13 @@ SEED   ?=
 ROUNDS ?=
 SIZES  ?= 1e6 1e7 1e8
 OUT    ?= docs/plots
+EMULATE ?=
 QUICK  ?=
 BASE   ?=
 PKG    ?= ./core
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-peers bench-compare peers-once drill drill-postgres fuzz clean
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-peers bench-compare peers-once drill drill-postgres fuzz clean serial
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -25,7 +26,12 @@ build: ## build bin/ecoin
 demo: build ## all four roles, an honest and a hostile director, refunds, audit (ARGS='--csv FILE', '--json')
 	@bin/ecoin demo $(ARGS)
 
-test: check race purego once peers-once sim ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once, the peers in small
+# The emulators keep one processor busy for minutes, as what comes after the race detector does.
+test: check race ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once, the peers in small (EMULATE=1: and emulate)
+	@$(MAKE) --no-print-directory -j 2 -O $(if $(EMULATE),emulate) serial
+
+serial:
+	@for t in purego once peers-once sim; do $(MAKE) --no-print-directory -j 1 $$t || exit 1; done
 
 check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
