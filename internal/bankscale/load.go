@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -33,12 +35,14 @@ func (o outcome) cpuUs() float64 {
 
 // load is connections at work.
 type load struct {
+	clients *fleet.Pool
+
 	conns []*fleet.Conn
 	hists []*hdrhistogram.Histogram // one a connection, microseconds
 }
 
 func newLoad(ctx context.Context, clients *fleet.Pool, conns int) (*load, error) {
-	l := &load{}
+	l := &load{clients: clients}
 	for range conns {
 		c, err := clients.Get(ctx, 0, deadline())
 		if err != nil {
@@ -55,6 +59,22 @@ func (l *load) close() {
 	for _, c := range l.conns {
 		_ = c.Close()
 	}
+}
+
+// redeem posts a body on connection i. One that the bank closed meanwhile, as it does with
+// those on which nothing comes for long, is made anew.
+func (l *load) redeem(ctx context.Context, i int, body []byte, n int) (refused bool, err error) {
+	refused, err = redeem(l.conns[i], body, n)
+	if !errors.Is(err, syscall.EPIPE) {
+		return refused, err
+	}
+	_ = l.conns[i].Close()
+	c, err := l.clients.Get(ctx, 0, deadline())
+	if err != nil {
+		return false, err
+	}
+	l.conns[i] = c
+	return redeem(c, body, n)
 }
 
 // measured runs work on every connection and returns what it showed.
@@ -89,13 +109,13 @@ func (l *load) measured(b *host.Bank, work func(i int, c *fleet.Conn, o *outcome
 // over or the bodies are.
 func (l *load) closed(ctx context.Context, b *host.Bank, from *bodies, duration time.Duration) (outcome, error) {
 	until := time.Now().Add(duration)
-	return l.measured(b, func(i int, c *fleet.Conn, o *outcome) error {
+	return l.measured(b, func(i int, _ *fleet.Conn, o *outcome) error {
 		for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
 			body := from.take()
 			if body == nil {
 				return nil
 			}
-			refused, err := redeem(c, body, from.n)
+			refused, err := l.redeem(ctx, i, body, from.n)
 			if err != nil {
 				return err
 			}
@@ -121,7 +141,7 @@ func (l *load) open(ctx context.Context, b *host.Bank, from *bodies, coinsPerS f
 	requests := int64(duration / every)
 	start := time.Now().Add(10 * time.Millisecond)
 	var next, skipped atomic.Int64
-	o, err := l.measured(b, func(i int, c *fleet.Conn, o *outcome) error {
+	o, err := l.measured(b, func(i int, _ *fleet.Conn, o *outcome) error {
 		for ctx.Err() == nil {
 			k := next.Add(1) - 1
 			if k >= requests {
@@ -138,7 +158,7 @@ func (l *load) open(ctx context.Context, b *host.Bank, from *bodies, coinsPerS f
 			if body == nil {
 				return fmt.Errorf("no bodies left")
 			}
-			refused, err := redeem(c, body, from.n)
+			refused, err := l.redeem(ctx, i, body, from.n)
 			if err != nil {
 				return err
 			}
