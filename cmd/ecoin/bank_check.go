@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"ecoin/core"
 	"ecoin/internal/bankkeys"
 	"ecoin/ledger/pgledger"
 )
@@ -65,6 +66,9 @@ func (c *bankCmd) check(ctx context.Context, out io.Writer) error {
 			err = nil
 		}
 		say("keys", err, "none yet: the first start makes them")
+		if c.Ledger != "" {
+			c.checkDatabase(ctx, core.NewMint(new([32]byte), new([32]byte)), say) // of keys that no bank has
+		}
 	default:
 		c.checkKeys(ctx, say)
 	}
@@ -109,12 +113,15 @@ func (c *bankCmd) checkKeys(ctx context.Context, say func(what string, err error
 		good += ", WHICH IS SOON"
 	}
 	say("TLS certificate", err, good)
-	quiet := slog.New(slog.DiscardHandler)
 	if c.Ledger == "" {
-		say("ledger settings", c.ledgerOptions(keys.Mint, quiet).Check(), c.Dir.ledger())
+		say("ledger settings", c.ledgerOptions(keys.Mint, slog.New(slog.DiscardHandler)).Check(), c.Dir.ledger())
 		return
 	}
-	o := c.databaseOptions(keys.Mint, quiet)
+	c.checkDatabase(ctx, keys.Mint, say)
+}
+
+func (c *bankCmd) checkDatabase(ctx context.Context, mint *core.Mint, say func(what string, err error, good string)) {
+	o := c.databaseOptions(mint, slog.New(slog.DiscardHandler))
 	say("ledger settings", o.Check(), "in a database")
 	version, err := pgledger.Probe(ctx, c.Ledger, o)
 	say("database", err, version)

@@ -72,6 +72,8 @@ func TestDatabaseRefusals(t *testing.T) {
 		{"escape", "postgres://ecoin:" + secret + "%et@127.0.0.1:1/x", bank.dir, "escape what is special in a password", everywhere},
 		{"scheme", "mysql://ecoin:" + secret + "@127.0.0.1:1/x", bank.dir, "want postgres://", everywhere},
 		{"port", "postgres://ecoin:" + secret + "/x@127.0.0.1:1/x", bank.dir, "invalid port", everywhere},
+		{"database, without keys", with(func(u *url.URL) { u.Path = "/missing" }), t.TempDir(), "no such database: create it", "check"},
+		{"keys, without keys", good, t.TempDir(), "copy it from another node or from the backup", "check"},
 		{"keys", good, stranger.dir, "copy it from another node or from the backup", everywhere},
 		{"no ledger", changed(), bank.dir, "has no ledger: name that of the bank", "audit"},
 	} {
