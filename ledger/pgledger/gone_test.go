@@ -63,3 +63,26 @@ func TestLockedAccount(t *testing.T) {
 	}
 	n.mustWithdraw()
 }
+
+// A connection that was given up leaves its place in the pool, whatever its server does.
+func TestPlaceOfLostConnection(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	n := newNode(t, server, Options{Timeout: time.Second, Patience: time.Millisecond})
+	var left chan struct{}
+	err := n.do(t.Context(), n.cold, "wait", func(ctx context.Context, c *pgx.Conn) error {
+		left = c.PgConn().CleanupDone()
+		server.Freeze()
+		_, err := c.Exec(ctx, "SELECT 1")
+		return err
+	})
+	if err == nil {
+		t.Error("a frozen server answered")
+	}
+	select {
+	case <-left:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection is still there")
+	}
+	server.Thaw()
+}

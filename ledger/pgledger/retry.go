@@ -170,6 +170,8 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 	lost := isLost(err)
 	if lost { // a connection in an unknown state, or to a host that is not the primary any more
 		_ = c.Conn().Close(bounded)
+		// At once: pgx would wait 15 s for a last word of the server, with the place in the pool.
+		_ = c.Conn().PgConn().Conn().Close()
 		l.hot.Reset() // the others lead to the same host, where reads may still seem to work
 		l.cold.Reset()
 	}
