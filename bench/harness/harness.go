@@ -63,6 +63,7 @@ type Row struct {
 // Answer is what a question's rounds showed.
 type Answer struct {
 	Name     string   `json:"name"`
+	Where    string   `json:"where"` // machine, date, commit, command
 	Title    string   `json:"title"`
 	Text     string   `json:"text"`
 	Limits   string   `json:"limits"`

@@ -156,7 +156,7 @@ func TestPrint(t *testing.T) {
 		return out
 	}
 	a := &Answer{
-		Title: "Ledgers", Text: "What is it?", Limits: "everything else", Skipped: []string{"Redis: apt-get install redis-server"}, Seconds: 61.2,
+		Title: "Ledgers", Text: "What is it?", Limits: "everything else", Skipped: []string{"Redis: apt-get install redis-server"}, Seconds: 61.2, Where: "here, today",
 		Columns: []Column{{"rate", "coins/s", true}, {"cpu", "us", false}, {"none", "none", false}},
 		Rows: []Row{
 			{Name: "ours", Note: "the ledger", Rounds: rounds(4000, 5000, 6000)},
@@ -181,6 +181,7 @@ What is it?
 - Not measured: Redis: apt-get install redis-server
 - Not shown: everything else
 - 3 rounds in 61 s; load average before a measurement 1.00; other processes took 2.00 % of the processors, the hypervisor 0 %; 2 measurements repeated, 1 of 9 disturbed all the same
+- here, today
 
 `
 	if b.String() != want {

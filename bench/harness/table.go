@@ -32,7 +32,11 @@ func (a *Answer) Print(w io.Writer) {
 	if a.Limits != "" {
 		fmt.Fprintf(w, "- Not shown: %s\n", a.Limits)
 	}
-	fmt.Fprintf(w, "- %s\n\n", a.disturbance())
+	fmt.Fprintf(w, "- %s\n", a.disturbance())
+	if a.Where != "" {
+		fmt.Fprintf(w, "- %s\n", a.Where)
+	}
+	fmt.Fprintln(w)
 }
 
 // Headlines writes one table with a ratio for each peer: of the column that says most, against
@@ -56,6 +60,18 @@ func Headlines(w io.Writer, answers []*Answer) {
 		}
 	}
 	fmt.Fprintln(w)
+}
+
+// Check says what is wrong with an answer that was read from a file.
+func (a *Answer) Check() error {
+	for _, r := range a.Rows {
+		for _, name := range r.Against {
+			if !slices.ContainsFunc(a.Rows, func(r Row) bool { return r.Name == name }) {
+				return fmt.Errorf("harness: %q is compared with %q, which is not there", r.Name, name)
+			}
+		}
+	}
+	return nil
 }
 
 func (a *Answer) row(name string) *Row {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,17 +27,8 @@ type bench struct {
 	until time.Time // no measurement is repeated after that
 }
 
-// results is what results.json holds.
-type results struct {
-	Machine string            `json:"machine"`
-	Command string            `json:"command"`
-	Commit  string            `json:"commit"`
-	Date    string            `json:"date"`
-	Answers []*harness.Answer `json:"answers"`
-}
-
 // Run asks the questions, prints each answer as soon as it is there, and writes all of them
-// once they are.
+// once they are, beside the answers to other questions that were written before.
 func (c *compareCmd) Run(ctx context.Context) error { return c.compare(ctx, c.sizes()) }
 
 func (c *compareCmd) compare(ctx context.Context, s sizes) (err error) {
@@ -62,14 +51,15 @@ func (c *compareCmd) compare(ctx context.Context, s sizes) (err error) {
 			return err
 		}
 	}
-	r := &results{Machine: proc.Machine(), Command: "peers " + strings.Join(os.Args[1:], " "), Commit: commit(ctx, c.Source), Date: time.Now().UTC().Format(time.DateOnly)}
-	fmt.Println(r.head())
+	where := fmt.Sprintf("%s, %s, commit %s, `peers %s`", proc.Machine(), time.Now().UTC().Format(time.DateOnly), commit(ctx, c.Source), strings.Join(os.Args[1:], " "))
+	r := &results{}
 	for _, q := range questions {
 		if !slices.Contains(c.Only, q) {
 			continue
 		}
 		answers, err := b.ask(ctx, q)
 		for _, a := range answers {
+			a.Where = where
 			a.Print(os.Stdout)
 		}
 		if err != nil {
@@ -119,26 +109,4 @@ func commit(ctx context.Context, dir string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
-}
-
-func (r *results) head() string {
-	return fmt.Sprintf("%s. %s, commit %s, `%s`.\n", r.Machine, r.Date, r.Commit, r.Command)
-}
-
-// write writes tables.md and results.json.
-func (r *results) write(dir string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	var tables strings.Builder
-	_, _ = io.WriteString(&tables, r.head()+"\n")
-	harness.Headlines(&tables, r.Answers)
-	for _, a := range r.Answers {
-		a.Print(&tables)
-	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "results.json"), append(text, '\n'), 0o644),
-		os.WriteFile(filepath.Join(dir, "tables.md"), []byte(tables.String()), 0o644),
-	)
 }
