@@ -27,11 +27,11 @@ demo: build ## all four roles, an honest and a hostile director, refunds, audit 
 	@bin/ecoin demo $(ARGS)
 
 # The emulators keep one processor busy for minutes, as what comes after the race detector does.
-test: check race ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once, the peers in small (EMULATE=1: and emulate)
+test: race ## everything that must pass: check, tests and fuzz seeds under the race detector, the ledger's at full size, simulations, each benchmark once, the peers in small (EMULATE=1: and emulate)
 	@$(MAKE) --no-print-directory -j 2 -O $(if $(EMULATE),emulate) serial
 
 serial:
-	@for t in purego once peers-once sim; do $(MAKE) --no-print-directory -j 1 $$t || exit 1; done
+	@for t in check purego once peers-once sim; do $(MAKE) --no-print-directory -j 1 $$t || exit 1; done
 
 check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
