@@ -208,3 +208,18 @@ What is it?
 		t.Errorf("%v: %s", err, text)
 	}
 }
+
+// The plot has each peer's name, and nothing where nothing was measured.
+func TestPlot(t *testing.T) {
+	a := &Answer{Title: "Speed", Headline: "ns", Columns: []Column{{Key: "ns", Head: "ns"}}, Rows: []Row{
+		{Name: "ours", Rounds: []Measurement{{Figures: Figures{"ns": 10}}, {Figures: Figures{"ns": 20}}}},
+		{Name: "a peer", Against: []string{"ours"}, Rounds: []Measurement{{Figures: Figures{"ns": 40}}, {Figures: Figures{"ns": 60}}}},
+	}}
+	svg, err := Plot([]*Answer{a})
+	if err != nil || !strings.Contains(string(svg), "Speed: a peer") || !strings.HasPrefix(string(svg), "<?xml") {
+		t.Errorf("a plot of one peer: %v\n%s", err, svg)
+	}
+	if svg, err := Plot(nil); err != nil || svg != nil {
+		t.Errorf("a plot of nothing: %v", err)
+	}
+}

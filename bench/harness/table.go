@@ -43,21 +43,8 @@ func (a *Answer) Print(w io.Writer) {
 // the first of ours that it is compared with.
 func Headlines(w io.Writer, answers []*Answer) {
 	fmt.Fprintf(w, "| question | figure | peer | ours | times better | spread |\n|---|---|---|---|---|---|\n")
-	for _, a := range answers {
-		i := slices.IndexFunc(a.Columns, func(c Column) bool { return c.Key == a.Headline })
-		if i < 0 {
-			continue
-		}
-		c := a.Columns[i]
-		for _, theirs := range a.Rows {
-			if len(theirs.Against) == 0 {
-				continue
-			}
-			ratio := Ratio(a.row(theirs.Against[0]).figures(c.Key), theirs.figures(c.Key), c.MoreIsBetter)
-			if ratio.Mid > 0 {
-				fmt.Fprintf(w, "| %s | %s | %s | %s | **%s** | %s..%s |\n", a.Title, c.Head, theirs.Name, theirs.Against[0], Number(ratio.Mid), Number(ratio.Low), Number(ratio.High))
-			}
-		}
+	for _, h := range headlines(answers) {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | **%s** | %s..%s |\n", h.question, h.figure, h.peer, h.ours, Number(h.Ratio.Mid), Number(h.Ratio.Low), Number(h.Ratio.High))
 	}
 	fmt.Fprintln(w)
 }

@@ -18,7 +18,7 @@ type results struct {
 	Answers []*harness.Answer `json:"answers"`
 }
 
-// write writes tables.md and results.json. Answers to other questions that are there stay.
+// write writes tables.md, ratios.svg and results.json. Answers to other questions that are there stay.
 func (r *results) write(dir string) error {
 	file := filepath.Join(dir, "results.json")
 	before, err := readResults(file)
@@ -34,6 +34,13 @@ func (r *results) write(dir string) error {
 	harness.Headlines(&tables, r.Answers)
 	for _, a := range r.Answers {
 		a.Print(&tables)
+	}
+	if plot, err := harness.Plot(r.Answers); err != nil {
+		return err
+	} else if plot != nil {
+		if err := os.WriteFile(filepath.Join(dir, "ratios.svg"), plot, 0o644); err != nil {
+			return err
+		}
 	}
 	return errors.Join(
 		os.WriteFile(file, append(text, '\n'), 0o644),
