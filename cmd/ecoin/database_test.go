@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"ecoin/core"
 	"ecoin/internal/pgtest"
 )
 
@@ -136,4 +138,40 @@ func TestNodesFollowRemovals(t *testing.T) {
 	trust("add-key", "cam", "--cert", filepath.Join(dir, "next.crt"))
 	trust("drop-key", "cam") // the older one
 	becomes("given another key", false)
+}
+
+// Two bank processes on one database, and two analysts who offer the same coins to them at
+// once, under the same headers: each coin is redeemed once and paid once.
+func TestNodesRaceForCoins(t *testing.T) {
+	t.Parallel()
+	ns := startNodes(t, pgtest.Start(t, pgtest.Options{}).NewDatabase(t), 2)
+	a, b := ns.patron(0), ns.patron(1)
+	ctx := context.Background()
+	won := [2]int64{}
+	for round := range 8 {
+		coins := a.withdraw([16]byte{byte(round)})
+		records := seal(t, a.key, coins)
+		var answers [2][]core.Status
+		var wg sync.WaitGroup
+		for i, p := range []*patron{a, b} {
+			wg.Go(func() { answers[i] = ns.redeem(p.analyst, i, records) })
+		}
+		wg.Wait()
+		for c := range records {
+			first, second := answers[0][c], answers[1][c]
+			switch {
+			case first == core.StatusOK && second == core.StatusRedeemed:
+				won[0]++
+			case second == core.StatusOK && first == core.StatusRedeemed:
+				won[1]++
+			default:
+				t.Fatalf("one coin at two banks: %v and %v", first, second)
+			}
+		}
+	}
+	for i, p := range []*patron{a, b} {
+		if acc, err := p.analyst[1-i].Account(ctx); err != nil || acc.Balance != won[i] {
+			t.Errorf("analyst %d won %d coins and has %d, %v", i+1, won[i], acc.Balance, err)
+		}
+	}
 }
