@@ -22,10 +22,10 @@ const checkpointName = "checkpoint"
 // is removed. What is on another file system than dir is copied, and Close breaks that
 // off with ErrClosed.
 func (l *Ledger) Checkpoint(dir string) error {
-	if err := l.gate.enter(); err != nil {
+	if err := l.gate.Enter(); err != nil {
 		return err
 	}
-	defer l.gate.leave()
+	defer l.gate.Leave()
 	defer l.log.dieOnPanic("checkpoint")
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
@@ -100,7 +100,7 @@ func (l *Ledger) copyOut(from, to string) error {
 		err = fs.MkdirAll(to, 0o700)
 	}
 	for _, name := range names {
-		if l.gate.isClosing() {
+		if l.gate.IsClosing() {
 			err = errors.Join(err, ErrClosed)
 		}
 		if err == nil {

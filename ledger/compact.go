@@ -59,7 +59,7 @@ func (l *Ledger) untilClose(ctx context.Context) (_ context.Context, cancel func
 	ctx, cause := context.WithCancelCause(ctx)
 	go func() {
 		select {
-		case <-l.gate.closing:
+		case <-l.gate.Closing():
 			cause(ErrClosed)
 		case <-ctx.Done():
 		}
@@ -79,10 +79,10 @@ type TableBytes struct {
 
 // TableBytes measures the tables. What is in memory or in a log only is not counted.
 func (l *Ledger) TableBytes() (t TableBytes, err error) {
-	if err := l.gate.enter(); err != nil {
+	if err := l.gate.Enter(); err != nil {
 		return t, err
 	}
-	defer l.gate.leave()
+	defer l.gate.Leave()
 	for _, s := range l.stores {
 		for _, r := range []struct {
 			sum   *uint64

@@ -75,7 +75,7 @@ func TestCompact(t *testing.T) {
 		if err := l.Compact(ctx, func(done, steps int) {
 			if done == 1 {
 				go func() { closed <- l.Close() }()
-				<-l.gate.closing
+				<-l.gate.Closing()
 			}
 		}); !errors.Is(err, ErrClosed) {
 			t.Errorf("closed meanwhile: %v", err)

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/gate"
 )
 
 // Redemption is one coin to redeem or return: its fingerprint, and the digest of the
@@ -72,7 +73,7 @@ type Ledger struct {
 	queued    atomic.Int64 // coins reserved, see reserve
 	unsynced  atomic.Int64 // batches applied to a Pebble and not yet known to be durable
 	calls     sync.Pool    // of *call
-	gate      gate
+	gate      *gate.Gate
 	events    events
 	readLog   onceASecond
 	closeOnce sync.Once
@@ -105,7 +106,7 @@ func openLedger(dir string, o Options) (*Ledger, meta, error) {
 	l := &Ledger{
 		o: o, log: &storeLog{logger: o.Logger, fatal: o.Fatal},
 		salts:  make(map[core.Salt]struct{}),
-		gate:   gate{closing: make(chan struct{})},
+		gate:   gate.New(ErrClosed),
 		budget: budget{limit: o.IndexBytes},
 	}
 	m, ends, err := l.openStores(dir)
@@ -282,7 +283,7 @@ func (l *Ledger) completePending() error {
 func (l *Ledger) Close() error {
 	err := ErrClosed
 	l.closeOnce.Do(func() {
-		l.gate.close()
+		l.gate.Close()
 		for _, s := range l.shards {
 			s.stop()
 		}
@@ -302,15 +303,7 @@ func (l *Ledger) Close() error {
 
 // enter registers a call, unless the ledger is closed or ctx has ended. The caller
 // calls leave when it is through.
-func (l *Ledger) enter(ctx context.Context) (leave func(), err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := l.gate.enter(); err != nil {
-		return nil, err
-	}
-	return l.gate.leave, nil
-}
+func (l *Ledger) enter(ctx context.Context) (leave func(), err error) { return l.gate.EnterWith(ctx) }
 
 // apply commits a batch of account work and returns once it is durable.
 func (l *Ledger) apply(b *pebble.Batch) {
@@ -336,42 +329,3 @@ func (l *Ledger) settle() {
 }
 
 func (l *Ledger) now() time.Time { return l.o.Now() }
-
-// gate counts calls under way and keeps new ones out once closed.
-type gate struct {
-	closing chan struct{} // closed by close
-
-	mu     sync.RWMutex // guards closed; a call is counted under it
-	closed bool
-	calls  sync.WaitGroup
-}
-
-func (g *gate) enter() error {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if g.closed {
-		return ErrClosed
-	}
-	g.calls.Add(1)
-	return nil
-}
-
-func (g *gate) leave() { g.calls.Done() }
-
-func (g *gate) isClosing() bool {
-	select {
-	case <-g.closing:
-		return true
-	default:
-		return false
-	}
-}
-
-// close refuses new calls and waits for those under way.
-func (g *gate) close() {
-	g.mu.Lock()
-	g.closed = true
-	close(g.closing)
-	g.mu.Unlock()
-	g.calls.Wait()
-}

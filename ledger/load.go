@@ -27,13 +27,13 @@ func (l *Ledger) loadIndexes(shards []*shard, snap *pebble.Snapshot) {
 
 func (l *Ledger) loadIndex(s *shard, snap *pebble.Snapshot) error {
 	x, err := l.scanIndex(s.index, snap)
-	if gateErr := l.gate.enter(); gateErr != nil { // else the committer may be gone
+	if gateErr := l.gate.Enter(); gateErr != nil { // else the committer may be gone
 		if x != nil {
 			x.close()
 		}
 		return gateErr
 	}
-	defer l.gate.leave()
+	defer l.gate.Leave()
 	done := make(chan error)
 	s.control(func() { done <- s.adopt(x, err) })
 	return <-done
@@ -58,7 +58,7 @@ func (l *Ledger) scanIndex(shard int, snap *pebble.Snapshot) (_ *index, err erro
 				break
 			}
 			fp := core.Fingerprint(it.Key()[1:])
-			if x.n&0xffff == 0 && l.gate.isClosing() {
+			if x.n&0xffff == 0 && l.gate.IsClosing() {
 				err = ErrClosed
 			} else if err == nil {
 				err = x.insert(&fp)

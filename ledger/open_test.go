@@ -236,9 +236,9 @@ func TestCloseDrains(t *testing.T) {
 	closed := make(chan error)
 	go func() { closed <- l.Close() }()
 	eventually(t, "Close to begin", func() bool {
-		err := l.gate.enter()
+		err := l.gate.Enter()
 		if err == nil {
-			l.gate.leave()
+			l.gate.Leave()
 		}
 		return errors.Is(err, ErrClosed)
 	})

@@ -127,10 +127,10 @@ func (l *Ledger) Stats() Stats {
 	for _, st := range l.stores {
 		s.BallastBytes += st.guard.ballastBytes()
 	}
-	if l.gate.enter() != nil {
+	if l.gate.Enter() != nil {
 		return s
 	}
-	defer l.gate.leave()
+	defer l.gate.Leave()
 	for i, st := range l.stores {
 		free := st.guard.freeBytes()
 		if i == 0 || free < s.FreeBytes {

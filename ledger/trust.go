@@ -141,7 +141,7 @@ func (a *adding) add(n *NewAccount) (id AccountID, refused, err error) {
 // until it is over.
 func (a *adding) fundsOf(id AccountID) (funds, error) {
 	if !a.locked[id] {
-		if err := a.l.accounts.lock(a.ctx, a.l.gate.closing, id); err != nil {
+		if err := a.l.accounts.lock(a.ctx, a.l.gate.Closing(), id); err != nil {
 			return funds{}, err
 		}
 		a.locked[id] = true
@@ -265,7 +265,7 @@ func (l *Ledger) changeTrust(ctx context.Context) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.trust.lock(ctx, l.gate.closing, struct{}{}); err != nil {
+	if err := l.trust.lock(ctx, l.gate.Closing(), struct{}{}); err != nil {
 		out()
 		return nil, err
 	}

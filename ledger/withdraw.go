@@ -37,7 +37,7 @@ func (l *Ledger) Withdraw(ctx context.Context, acc AccountID, id RequestID, salt
 	if n < 1 || n > MaxCall {
 		return core.Salt{}, fmt.Errorf("ledger: withdrawal of %d coins, want 1 to %d", n, MaxCall)
 	}
-	if err := l.accounts.lock(ctx, l.gate.closing, acc); err != nil {
+	if err := l.accounts.lock(ctx, l.gate.Closing(), acc); err != nil {
 		return core.Salt{}, err
 	}
 	defer l.accounts.unlock(acc)

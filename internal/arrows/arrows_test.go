@@ -67,10 +67,11 @@ var allowed = map[string][]string{
 	"internal/httpserve": {
 		"internal/identity", "internal/problem",
 	},
-	"ledger":               {"core", "ledger/internal/life"},
+	"ledger":               {"core", "ledger/internal/gate", "ledger/internal/life"},
 	"ledger/ledgertest":    {"core", "ledger"},
 	"ledger/internal/life": {"core"},
-	"ledger/pgledger":      {"core", "ledger", "ledger/internal/life"},
+	"ledger/internal/gate": {},
+	"ledger/pgledger":      {"core", "ledger", "ledger/internal/gate", "ledger/internal/life"},
 	"bank":                 {"core", "ledger", "internal/fair", "internal/latency", "internal/wire"},
 	"internal/sim":         {"bank", "core", "internal/wire", "ledger"},
 	"client":               {"core", "internal/identity", "internal/problem", "internal/wire"},

@@ -199,7 +199,7 @@ func (l *Ledger) snapshot(ctx context.Context, what string, work func(context.Co
 			return work(ctx, tx)
 		})
 		switch {
-		case l.gate.isClosing() && ctx.Err() != nil:
+		case l.gate.IsClosing() && ctx.Err() != nil:
 			return outcome{ledger.ErrClosed}
 		case ctx.Err() != nil:
 			return outcome{ctx.Err()}

@@ -27,6 +27,7 @@ import (
 
 	"ecoin/core"
 	"ecoin/ledger"
+	"ecoin/ledger/internal/gate"
 )
 
 // Ledger is one node's ledger on a shared database. All methods are safe for concurrent use.
@@ -35,7 +36,7 @@ type Ledger struct {
 	hot       *pgxpool.Pool // redeems, returns, refunds: a connection for each worker
 	cold      *pgxpool.Pool // everything else
 	breaker   breaker
-	gate      gate
+	gate      *gate.Gate
 	queue     *queue
 	workers   sync.WaitGroup
 	counter   int16 // the first of this node's counters, one a worker
@@ -64,7 +65,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.Background())
-	l := &Ledger{o: o, gate: gate{closing: make(chan struct{})}, queue: newQueue(o), closing: background, stop: stop}
+	l := &Ledger{o: o, gate: gate.New(ledger.ErrClosed), queue: newQueue(o), closing: background, stop: stop}
 	l.spent = windows{l: l, kind: kindSpent, width: o.SpentWindow.Milliseconds()}
 	l.withdrawn = windows{l: l, kind: kindWithdrawal, width: o.WithdrawalWindow.Milliseconds()}
 	if l.hot, err = newPool(background, dsn, o.Statements, o.Timeout); err != nil {
@@ -139,7 +140,7 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l := &Ledger{o: o, gate: gate{closing: make(chan struct{})}}
+	l := &Ledger{o: o, gate: gate.New(ledger.ErrClosed)}
 	if l.cold, err = newPool(ctx, dsn, 1, o.Timeout); err != nil {
 		return "", err
 	}
@@ -220,7 +221,7 @@ func (l *Ledger) Close() error {
 	err := ledger.ErrClosed
 	l.closeOnce.Do(func() {
 		l.stop() // audits are broken off
-		l.gate.close()
+		l.gate.Close()
 		l.queue.close()
 		l.workers.Wait()
 		l.hot.Close()
@@ -237,54 +238,7 @@ func (l *Ledger) Checkpoint(string) error {
 
 // enter registers a call, unless the ledger is closed or ctx has ended. The caller
 // calls leave when it is through.
-func (l *Ledger) enter(ctx context.Context) (leave func(), err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := l.gate.enter(); err != nil {
-		return nil, err
-	}
-	return l.gate.leave, nil
-}
-
-// gate counts calls under way and keeps new ones out once closed.
-type gate struct {
-	closing chan struct{} // closed by close
-
-	mu     sync.RWMutex // guards closed; a call is counted under it
-	closed bool
-	calls  sync.WaitGroup
-}
-
-func (g *gate) enter() error {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if g.closed {
-		return ledger.ErrClosed
-	}
-	g.calls.Add(1)
-	return nil
-}
-
-func (g *gate) leave() { g.calls.Done() }
-
-func (g *gate) isClosing() bool {
-	select {
-	case <-g.closing:
-		return true
-	default:
-		return false
-	}
-}
-
-// close refuses new calls and waits for those under way.
-func (g *gate) close() {
-	g.mu.Lock()
-	g.closed = true
-	close(g.closing)
-	g.mu.Unlock()
-	g.calls.Wait()
-}
+func (l *Ledger) enter(ctx context.Context) (leave func(), err error) { return l.gate.EnterWith(ctx) }
 
 // events counts what happened since Open.
 type events struct {

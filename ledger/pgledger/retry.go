@@ -130,7 +130,7 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 		l.events.again.Add(1)
 		wait := min(time.Duration(1+rand.IntN(1<<min(try, 7)))*2*time.Millisecond, 200*time.Millisecond)
 		late := time.Now().Add(wait).After(deadline) || l.breaker.openFor(time.Now()) > l.o.Patience
-		if ctx.Err() != nil || late || f != again && l.gate.isClosing() {
+		if ctx.Err() != nil || late || f != again && l.gate.IsClosing() {
 			switch {
 			case inDoubt:
 				return fmt.Errorf("pgledger: %s: its outcome is not known: %w", what, err)
