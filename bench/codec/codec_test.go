@@ -2,10 +2,11 @@ package codec
 
 import (
 	"math"
-	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"ecoin/bench/benchtest"
 )
 
 // BenchmarkCodec runs each job of each implementation. An operation is a call, ns/item one
@@ -90,12 +91,7 @@ func TestParseSpeed(t *testing.T) {
 
 func TestOpenSSL(t *testing.T) {
 	o, err := FindOpenSSL()
-	if err != nil && os.Getenv("ECOIN_NO_SKIP") != "" {
-		t.Fatalf("ECOIN_NO_SKIP is set: %v", err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
+	benchtest.Need(t, err)
 	if v, err := o.Version(t.Context()); err != nil || !strings.HasPrefix(v, "OpenSSL") {
 		t.Errorf("%q, %v", v, err)
 	}

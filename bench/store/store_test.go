@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"context"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"ecoin/bench/benchtest"
 	"ecoin/bench/daemon"
 	"ecoin/bench/store"
 	"ecoin/core"
@@ -150,35 +150,10 @@ func TestEngines(t *testing.T) {
 	}
 }
 
-// missing skips a test for which a server is not installed.
-func missing(t *testing.T, err error) {
-	t.Helper()
-	if err == nil {
-		return
-	}
-	if os.Getenv("ECOIN_NO_SKIP") != "" {
-		t.Fatalf("ECOIN_NO_SKIP is set: %v", err)
-	}
-	t.Skip(err)
-}
-
-// folder is one that other users may pass, which those of t.TempDir are not.
-func folder(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "ecoin-bench-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func TestRedis(t *testing.T) {
 	_, err := daemon.FindRedis()
-	missing(t, err)
-	s, err := daemon.Redis(t.Context(), filepath.Join(folder(t), "redis"), "no")
+	benchtest.Need(t, err)
+	s, err := daemon.Redis(t.Context(), filepath.Join(benchtest.Folder(t), "redis"), "no")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,8 +185,8 @@ func TestRedis(t *testing.T) {
 
 func TestPostgres(t *testing.T) {
 	_, err := daemon.FindPostgres()
-	missing(t, err)
-	s, err := daemon.Postgres(t.Context(), filepath.Join(folder(t), "postgres"))
+	benchtest.Need(t, err)
+	s, err := daemon.Postgres(t.Context(), filepath.Join(benchtest.Folder(t), "postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ecoin/bench/benchtest"
 	"ecoin/bench/better"
 	"ecoin/bench/daemon"
 	"ecoin/bench/harness"
@@ -34,26 +35,7 @@ func installed(t *testing.T) {
 	t.Helper()
 	_, redis := daemon.FindRedis()
 	_, postgres := daemon.FindPostgres()
-	err := errors.Join(redis, postgres)
-	if err != nil && os.Getenv("ECOIN_NO_SKIP") != "" {
-		t.Fatalf("ECOIN_NO_SKIP is set: %v", err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-}
-
-// folder is one that other users may pass, which those of t.TempDir are not.
-func folder(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "ecoin-peers-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	benchtest.Need(t, redis, postgres)
 }
 
 // TestBanks tries to cheat each bank: many double spends, retries and bad headers, all of
@@ -61,7 +43,7 @@ func folder(t *testing.T) string {
 func TestBanks(t *testing.T) {
 	t.Parallel()
 	installed(t)
-	b := &bench{sizes: tiny, dir: folder(t)}
+	b := &bench{sizes: tiny, dir: benchtest.Folder(t)}
 	var err error
 	if b.self, err = os.Executable(); err != nil {
 		t.Fatal(err)
@@ -118,7 +100,7 @@ func TestBanks(t *testing.T) {
 // TestForgetful has banks refuse databases that do not keep what they answer.
 func TestForgetful(t *testing.T) {
 	installed(t)
-	dir := folder(t)
+	dir := benchtest.Folder(t)
 	db, err := daemon.Redis(t.Context(), filepath.Join(dir, "redis"), "no")
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +143,7 @@ func TestNoteInvalid(t *testing.T) {
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	installed(t)
-	dir, out := folder(t), t.TempDir()
+	dir, out := benchtest.Folder(t), t.TempDir()
 	c := &compareCmd{Only: []string{"ledger", "transport"}, Source: "../../..", Dir: dir, Out: out}
 	if err := c.compare(t.Context(), tiny); err != nil {
 		t.Fatal(err)
@@ -204,7 +186,7 @@ func TestCompare(t *testing.T) {
 
 // TestInterrupted stops in the middle: what was started ends, what was made is removed.
 func TestInterrupted(t *testing.T) {
-	dir := folder(t)
+	dir := benchtest.Folder(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := &compareCmd{Only: []string{"transport"}, Source: "../../..", Dir: dir, Out: t.TempDir()}
