@@ -58,13 +58,7 @@ func TestWaitCancelled(t *testing.T) {
 				return
 			default:
 			}
-			var n int64
-			err := r.look.QueryRow(r.ctx, `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&n)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			cancelled.Add(n)
+			cancelled.Add(r.cancelWaits())
 		}
 	})
 	status := make([]core.Status, len(coins))
@@ -82,12 +76,49 @@ func TestWaitCancelled(t *testing.T) {
 	r.settle(coins)
 }
 
+// A redeem whose wait was cancelled when nobody listened any more shows on the primary, and
+// no standby has it. Who asks again is not told what a fail-over would undo; after one, the
+// coin is redeemed once all the same.
+func TestShownAndNotReplicated(t *testing.T) {
+	t.Parallel()
+	r := startReplicated(t)
+	coins := r.coins(1)
+	status := make([]core.Status, 1)
+	r.standby.Freeze()
+	if err := r.Redeem(r.ctx, r.analyst, coins, status); err == nil {
+		t.Errorf("a redeem without a standby: %v", status)
+	}
+	for limit, live := time.Now().Add(time.Minute), 1; live > 0; {
+		r.cancelWaits()
+		err := r.look.QueryRow(r.ctx, `SELECT count(*) FROM coin WHERE fp = $1`, [16]byte(coins[0].Fingerprint)).Scan(&live)
+		if err != nil || time.Now().After(limit) {
+			t.Fatalf("the commit does not show: %v", err)
+		}
+	}
+	if err := r.Redeem(r.ctx, r.analyst, coins, status); err == nil {
+		t.Errorf("a redeem that no standby has, asked for again: %v", status)
+	}
+
+	r.standby.Thaw()
+	r.cluster.KillPrimary()
+	r.cluster.Promote()
+	r.settle(coins)
+	until(t, "the rival's redeem", func() error { return r.Redeem(r.ctx, r.rival, coins, status) })
+	if status[0] != core.StatusRedeemed {
+		t.Errorf("a rival after the fail-over: %v", status)
+	}
+	if a, err := r.Audit(r.ctx); err != nil || len(a.Problems) > 0 {
+		t.Errorf("audit: %v, %v", a.Problems, err)
+	}
+}
+
 // replicated is a ledger on a primary with one standby that has to have each commit.
 type replicated struct {
 	t   testing.TB
 	ctx context.Context
 	*pgledger.Ledger
 	people
+	cluster *pgtest.Cluster
 	standby *pgtest.Server
 	look    *pgx.Conn // beside the ledger
 	before  ledger.Account
@@ -97,7 +128,7 @@ func startReplicated(t testing.TB) *replicated {
 	t.Helper()
 	cluster := pgtest.StartCluster(t, 1)
 	dsn := cluster.NewDatabase()
-	r := &replicated{t: t, ctx: context.Background(), standby: cluster.Standbys()[0]}
+	r := &replicated{t: t, ctx: context.Background(), cluster: cluster, standby: cluster.Standbys()[0]}
 	r.Ledger = open(t, dsn, pgledger.Options{Statements: 2, Patience: time.Second, Timeout: 500 * time.Millisecond})
 	r.people = addPeople(t, r.Ledger, 100)
 	var wg sync.WaitGroup
@@ -118,6 +149,16 @@ func startReplicated(t testing.TB) *replicated {
 
 func (r *replicated) coins(n int) []ledger.Redemption {
 	return r.withdrawn(r.t, r.Ledger, fresh(), fresh(), n)
+}
+
+// cancelWaits cancels what waits for the standby, as an administrator may, and returns how
+// much that was.
+func (r *replicated) cancelWaits() (n int64) {
+	err := r.look.QueryRow(r.ctx, `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&n)
+	if err != nil {
+		r.t.Error(err)
+	}
+	return n
 }
 
 // settle redeems coins once the standby is back: each is credited once.
