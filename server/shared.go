@@ -30,7 +30,8 @@ const followEvery = time.Second
 
 // follow takes up, until the server's context ends, whom other nodes do not trust any
 // more: it forgets what is remembered of them and cuts their connections, in this order
-// (see register). From a change of this very node nothing more follows.
+// (see register). Changes of this very node are followed, too: they
+// cut once more, which costs a client one connect.
 func (s *Server) follow(d shared) {
 	last := s.followed
 	tick := time.NewTicker(followEvery)
