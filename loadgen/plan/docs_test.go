@@ -31,7 +31,7 @@ func TestBenchmarksSaysSo(t *testing.T) {
 		"The bank's coins":  {"| coins | 75 |", "eight lanes | 93 |"},
 		"A redeem":          {number(groupCoins.Value) + " coins a sync"},
 		"Disk":              {number(diskSyncs.Value) + "/s", number(diskWrites.Value) + " MB/s", number(diskReads.Value) + "/s"},
-		"The ledger in SQL": {number(sqlRate.Value) + ", with 1.0 kB", number(sqlIssue.Value), "5 M rows", number(sqlBytes.Value) + " bytes", "0.3 s", "30 s"},
+		"A ledger in a database": {number(sqlRate.Value) + ", with 1.0 kB", number(sqlIssue.Value), "5 M rows", number(sqlBytes.Value) + " bytes", "0.3 s", "30 s"},
 		"A plan for 10^12 coins": {
 			line("mean") + " redeems a second", line("redeems") + " at the peak", line("connects") + " a second",
 			line("index_n_cores") + " nodes.", line("index_nodes") + " nodes.", line("index_n_disk_space") + " nodes.",
