@@ -204,6 +204,15 @@ func newDatabase() (name, create, drop string) {
 	return name, "CREATE DATABASE " + name, "DROP DATABASE " + name + " WITH (FORCE)"
 }
 
+// Checkpoint writes all changed pages to disk; the first change of each after it is logged
+// as the whole page.
+func (s *Server) Checkpoint(t testing.TB) {
+	t.Helper()
+	if err := execute(s.adminDSN(), "CHECKPOINT"); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+}
+
 // execute runs one statement on a connection of its own.
 func execute(dsn, statement string) error {
 	return withConn(dsn, func(ctx context.Context, c *pgx.Conn) error {

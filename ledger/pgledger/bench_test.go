@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,22 +41,51 @@ func benchCoins(b *testing.B) int {
 // on a durable PostgreSQL: through the ledger, spent records and credits included, and by
 // the bare statement that a client of the database could not do without.
 //
-//	ECOIN_BENCH_COINS=2000000 go test -bench Redeem -benchtime 1000000x -count 5 ./ledger/pgledger
+//	ECOIN_BENCH_COINS=2000000 go test -bench 'Redeem$' -benchtime 500000x ./ledger/pgledger
 func BenchmarkRedeem(b *testing.B) {
-	server := pgtest.Start(b, pgtest.Options{Settings: map[string]string{
-		"shared_buffers": "1GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "wal_buffers": "64MB",
-	}})
-	b.Run("impl=ecoin", func(b *testing.B) { benchLedger(b, server) })
+	server := benchServer(b)
+	b.Run("impl=ecoin", func(b *testing.B) { benchRedeem(b, server, false) })
 	b.Run("impl=delete", func(b *testing.B) { benchDelete(b, server) })
 }
 
-func benchLedger(b *testing.B, server *pgtest.Server) {
+// BenchmarkRedeemAfterCheckpoint redeems through the ledger, right after a checkpoint: the
+// first change of each page of the tables is then logged as the whole page.
+func BenchmarkRedeemAfterCheckpoint(b *testing.B) { benchRedeem(b, benchServer(b), true) }
+
+// BenchmarkWithdraw issues b.N coins, 1000 a call, 16 calls at once, to a ledger that has
+// ECOIN_BENCH_COINS live ones. The making of the coins is left out.
+func BenchmarkWithdraw(b *testing.B) {
+	server := benchServer(b)
+	l := openBench(b, server)
+	l.withdraw(b, benchCoins(b))
+	m := l.measure(b)
+	l.withdraw(b, b.N)
+	m.report(b)
+}
+
+// benchServer starts a PostgreSQL that makes no checkpoint by itself in the time.
+func benchServer(b *testing.B) *pgtest.Server {
+	return pgtest.Start(b, pgtest.Options{Settings: map[string]string{
+		"shared_buffers": "1GB", "max_wal_size": "32GB", "checkpoint_timeout": "1h", "wal_buffers": "64MB",
+	}})
+}
+
+// benchLedger is a ledger in a database of its own, with a collector and an analyst.
+type benchLedger struct {
+	*pgledger.Ledger
+	dsn                string
+	server             *pgtest.Server
+	collector, analyst ledger.AccountID
+}
+
+func openBench(b *testing.B, server *pgtest.Server) *benchLedger {
 	ctx := context.Background()
-	l, err := pgledger.Open(ctx, server.NewDatabase(b), pgledger.Options{Mint: benchMint, Statements: benchFlight, BatchCoins: benchBatch, Logger: quiet})
+	dsn := server.NewDatabase(b)
+	l, err := pgledger.Open(ctx, dsn, pgledger.Options{Mint: benchMint, Statements: benchFlight, BatchCoins: benchBatch, Logger: quiet})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	b.Cleanup(func() { l.Close() })
 	c, err := l.AddAccount(ctx, "collector", ledger.RoleCollector, ledger.Pin{1})
 	if err != nil {
 		b.Fatal(err)
@@ -67,25 +97,41 @@ func benchLedger(b *testing.B, server *pgtest.Server) {
 	if _, err := l.Grant(ctx, c.ID, ledger.MaxGrant); err != nil {
 		b.Fatal(err)
 	}
-	var coins []ledger.Redemption
-	for len(coins) < max(b.N, benchCoins(b)) {
-		var salt core.Salt
+	return &benchLedger{l, dsn, server, c.ID, an.ID}
+}
+
+// withdraw issues n coins, rounded up to whole calls, and returns the salts of the calls.
+func (l *benchLedger) withdraw(b *testing.B, n int) []core.Salt {
+	salts := make([]core.Salt, (n+ledger.MaxCall-1)/ledger.MaxCall)
+	inFlight(len(salts), 1, func(i, _ int) {
 		var id ledger.RequestID
-		rand.Read(salt[:])
+		rand.Read(salts[i][:])
 		rand.Read(id[:])
-		if salt, err = l.Withdraw(ctx, c.ID, id, salt, ledger.MaxCall); err != nil {
-			b.Fatal(err)
+		var err error
+		if salts[i], err = l.Withdraw(context.Background(), l.collector, id, salts[i], ledger.MaxCall); err != nil {
+			b.Error(err)
 		}
-		for _, fp := range benchMint(nil, &salt, ledger.MaxCall) {
+	})
+	return salts
+}
+
+func benchRedeem(b *testing.B, server *pgtest.Server, checkpoint bool) {
+	ctx := context.Background()
+	l := openBench(b, server)
+	salts := l.withdraw(b, max(b.N, benchCoins(b)))
+	coins := make([]ledger.Redemption, 0, b.N+ledger.MaxCall)
+	for i := 0; len(coins) < b.N; i++ { // the keys of any call are random among all
+		for _, fp := range benchMint(nil, &salts[i], ledger.MaxCall) {
 			coins = append(coins, ledger.Redemption{Fingerprint: fp, Digest: core.Digest(fp)})
 		}
 	}
-	coins = coins[:b.N] // of ever so many batches of random keys
-	cpu := server.CPU()
-	b.ResetTimer()
-	inFlight(b, len(coins), func(from, to int) {
+	if checkpoint {
+		server.Checkpoint(b)
+	}
+	m := l.measure(b)
+	inFlight(b.N, benchBatch, func(from, to int) {
 		out := make([]core.Status, to-from)
-		if err := l.Redeem(ctx, an.ID, coins[from:to], out); err != nil {
+		if err := l.Redeem(ctx, l.analyst, coins[from:to], out); err != nil {
 			b.Error(err)
 		}
 		for _, s := range out {
@@ -94,16 +140,69 @@ func benchLedger(b *testing.B, server *pgtest.Server) {
 			}
 		}
 	})
-	b.StopTimer()
-	report(b, server.CPU()-cpu)
-	if a, err := l.Account(ctx, an.ID); err != nil || a.Redeemed != int64(b.N) {
+	m.report(b)
+	if a, err := l.Account(ctx, l.analyst); err != nil || a.Redeemed != int64(b.N) {
 		b.Errorf("%d coins credited, %v, want %d", a.Redeemed, err, b.N)
 	}
 }
 
+// meter is what a benchmark has used of the machine, since it began to count.
+type meter struct {
+	server *pgtest.Server
+	dsn    string
+	began  use
+}
+
+type use struct {
+	database, own time.Duration // processor time
+	log, disk     int64         // bytes
+}
+
+func measure(b *testing.B, server *pgtest.Server, dsn string) *meter {
+	m := &meter{server: server, dsn: dsn}
+	m.began = m.read(b)
+	b.ResetTimer()
+	return m
+}
+
+func (l *benchLedger) measure(b *testing.B) *meter { return measure(b, l.server, l.dsn) }
+
+func (m *meter) read(b *testing.B) use {
+	u := use{database: m.server.CPU()}
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, m.dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if err := c.QueryRow(ctx, "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, pg_database_size(current_database())").Scan(&u.log, &u.disk); err != nil {
+		b.Fatal(err)
+	}
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	u.own = time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	return u
+}
+
+// report stops the clock and tells of b.N coins.
+func (m *meter) report(b *testing.B) {
+	b.StopTimer()
+	now, n := m.read(b), float64(b.N)
+	us := func(d time.Duration) float64 { return float64(d.Microseconds()) / n }
+	b.ReportMetric(n/b.Elapsed().Seconds(), "coins/s")
+	b.ReportMetric(us(now.database-m.began.database), "us-db-cpu/coin")
+	b.ReportMetric(us(now.own-m.began.own), "us-cpu/coin")
+	b.ReportMetric(float64(now.log-m.began.log)/n, "B-log/coin")
+	b.ReportMetric(float64(now.disk-m.began.disk)/n, "B-disk/coin")
+	b.ReportMetric(0, "ns/op")
+}
+
 func benchDelete(b *testing.B, server *pgtest.Server) {
 	ctx := context.Background()
-	c, err := pgxpool.ParseConfig(server.NewDatabase(b))
+	dsn := server.NewDatabase(b)
+	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -127,9 +226,8 @@ func benchDelete(b *testing.B, server *pgtest.Server) {
 			b.Fatal(err)
 		}
 	}
-	cpu := server.CPU()
-	b.ResetTimer()
-	inFlight(b, b.N, func(from, to int) {
+	m := measure(b, server, dsn)
+	inFlight(b.N, benchBatch, func(from, to int) {
 		err := pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 			sd, err := c.Conn().Prepare(ctx, "redeem", `DELETE FROM coin WHERE fp = ANY ($1::uuid[]) RETURNING fp`)
 			if err != nil {
@@ -156,32 +254,25 @@ func benchDelete(b *testing.B, server *pgtest.Server) {
 			b.Error(err)
 		}
 	})
-	b.StopTimer()
-	report(b, server.CPU()-cpu)
+	m.report(b)
 }
 
-// inFlight cuts n coins into batches and does them, benchFlight at once.
-func inFlight(b *testing.B, n int, do func(from, to int)) {
+// inFlight cuts n into batches of a size and does them, benchFlight at once.
+func inFlight(n, size int, do func(from, to int)) {
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range benchFlight {
 		workers.Go(func() {
 			for from := range next {
-				do(from, min(from+benchBatch, n))
+				do(from, min(from+size, n))
 			}
 		})
 	}
-	for from := 0; from < n; from += benchBatch {
+	for from := 0; from < n; from += size {
 		next <- from
 	}
 	close(next)
 	workers.Wait()
-}
-
-func report(b *testing.B, cpu time.Duration) {
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "coins/s")
-	b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "us-db-cpu/coin")
-	b.ReportMetric(0, "ns/op")
 }
 
 // benchMint makes random-looking fingerprints cheaply.
