@@ -15,7 +15,7 @@ BASE   ?=
 PKG    ?= ./core
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-peers bench-compare peers-once drill drill-postgres fuzz clean serial
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-nodes bench-peers bench-compare peers-once drill drill-postgres fuzz clean serial
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -113,6 +113,9 @@ bench-scale: ## measure the ledger's growth (SIZES='1e6 1e7 1e8' OUT=docs/plots 
 
 bench-bank: build ## measure a bank through mutual TLS: CPU a coin, latency, overload, connections (OUT=docs/plots/bank ARGS='--time=8s --rounds=5'; ARGS=--help lists all)
 	@$(GO) run ./internal/bankscale --bank=bin/ecoin --out='$(OUT)' $(ARGS)
+
+bench-nodes: ## measure two bank nodes on one PostgreSQL against one, each held to a quarter of a processor by a cgroup (ROUNDS=3)
+	ECOIN_BENCH_NODES=$(or $(ROUNDS),3) $(GO) test -count=1 -v -timeout 60m -run '^TestBenchNodes$$' ./cmd/ecoin
 
 bench-peers: ## compare with peers, side by side: codec, ledger, whole system, transport (QUICK=1 OUT=docs/plots/peers ARGS='--only=ledger'; ARGS=--help lists all)
 	@cd bench && $(GO) build -o ../bin/peers ./cmd/peers && ../bin/peers --out='$(if $(filter file,$(origin OUT)),../$(if $(QUICK),bin/peers-quick,docs/plots/peers),$(abspath $(OUT)))' $(if $(QUICK),--quick) $(ARGS)
