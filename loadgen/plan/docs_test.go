@@ -28,10 +28,14 @@ func TestBenchmarksSaysSo(t *testing.T) {
 		"The codec against the standard library": {
 			thousandths(codec["x25519"].batch64), thousandths(codec["x25519"].batch8), thousandths(codec["xwing"].batch64), thousandths(codec["xwing"].batch8),
 		},
-		"The bank's coins":  {"| coins | 75 |", "eight lanes | 93 |"},
-		"A redeem":          {number(groupCoins.Value) + " coins a sync"},
-		"Disk":              {number(diskSyncs.Value) + "/s", number(diskWrites.Value) + " MB/s", number(diskReads.Value) + "/s"},
-		"A ledger in a database": {number(sqlRate.Value) + ", with 1.0 kB", number(sqlIssue.Value), "5 M rows", number(sqlBytes.Value) + " bytes", "0.3 s", "30 s"},
+		"The bank's coins": {"| coins | 43 | 75 |", "eight lanes | 50 | 93 |"},
+		"A redeem":         {number(groupCoins.Value) + " coins a sync"},
+		"Disk":             {number(diskSyncs.Value) + "/s", number(diskWrites.Value) + " MB/s", number(diskReads.Value) + "/s"},
+		"A ledger in a database": {
+			"| redeem | " + number(sqlRate.Value) + " | " + number(sqlRedeemUs.Value) + " | " + number(sqlAskUs.Value) + " | " + number(sqlLogHot.Value) + " | " + number(sqlSpentBytes.Value) + " |",
+			"| withdraw | " + number(sqlIssue.Value) + " | " + number(sqlWithdrawUs.Value) + " | " + number(sqlIssueUs.Value) + " | 162 | " + number(sqlBytes.Value) + " |",
+			number(sqlLogCold.Value) + " bytes", number(sqlRows.Value) + " live coins", "0.3 s", "30 s",
+		},
 		"A plan for 10^12 coins": {
 			line("mean") + " redeems a second", line("redeems") + " at the peak", line("connects") + " a second",
 			line("index_n_cores") + " nodes.", line("index_nodes") + " nodes.", line("index_n_disk_space") + " nodes.",

@@ -31,14 +31,19 @@ var (
 	requestBytes   = Figure{Value: 500, Assumed: true, Where: "HTTP, TLS and TCP around the bodies of a request and its answer"}
 	handshakeBytes = Figure{Value: 4000, Assumed: true, Where: "both directions, X25519MLKEM768 and two certificates"}
 
-	sqlRate     = Figure{Value: 93_497, Where: "F: DELETE .. RETURNING of 256, 5 M rows, after a checkpoint"}
-	sqlRows     = Figure{Value: 5e6, Where: "F: the most rows that were tried"}
-	sqlIssue    = Figure{Value: 328_569, Where: "F: INSERT of 256, 300 k rows, hot"}
-	sqlBytes    = Figure{Value: 106, Where: "F: heap 52 + index 54 of a 16-byte key"}
-	sqlLogHot   = Figure{Value: 1000, Where: "F: log of a redeem, 5 M rows, after a checkpoint"}
-	sqlLogCold  = Figure{Value: 16_384, Assumed: true, Where: "page images of heap and index, 8 KiB each; F: 1,000 B with 5 M rows"}
-	sqlReads    = Figure{Value: 2, Assumed: true, Where: "a page of the heap and one of the index; upper pages are in memory"}
-	sqlPatroniS = Figure{Value: 30.3, Where: "F: promotion 0.3 s after Patroni's default ttl of 30 s"}
+	sqlRate       = Figure{Value: 138_800, Where: "F: redeems of 256 coins, 2 M live"}
+	sqlRows       = Figure{Value: 10e6, Where: "F: the most live coins that were tried"}
+	sqlRedeemUs   = Figure{Value: 12.1, Where: "F: redeem, database's us"}
+	sqlWithdrawUs = Figure{Value: 7.57, Where: "F: withdraw, database's us"}
+	sqlAskUs      = Figure{Value: 1.83, Where: "F: redeem, client's us"}
+	sqlIssueUs    = Figure{Value: 0.37, Where: "F: withdraw, client's us"}
+	sqlIssue      = Figure{Value: 127_000, Where: "F: withdrawals of 1000 coins"}
+	sqlBytes      = Figure{Value: 83, Where: "F: withdraw, disk"}
+	sqlSpentBytes = Figure{Value: 126, Where: "F: redeem, disk"}
+	sqlLogHot     = Figure{Value: 276, Where: "F: redeem, log, long after a checkpoint"}
+	sqlLogCold    = Figure{Value: 16_384, Assumed: true, Where: "a page of the coins, one of the spent records' keys; F: 5,623 B with 10 M live"}
+	sqlReads      = Figure{Value: 2, Assumed: true, Where: "a page of the heap and one of the index; upper pages are in memory"}
+	sqlPatroniS   = Figure{Value: 30.3, Where: "F: promotion 0.3 s after Patroni's default ttl of 30 s"}
 )
 
 const measuredProcessors = 2 // of every machine above

@@ -80,8 +80,10 @@ var hand = map[string]byName{
 		return v("lambda: rate of one connection") * n / (1 + v("sigma: share that waits for others")*(n-1) + v("kappa: cost of keeping in step")*n*(n-1))
 	},
 
-	sqlSection + "CPU time of a bank a redeemed coin":  func(v func(string) float64) float64 { return outside(v) },
-	sqlSection + "CPU time of a bank a withdrawn coin": func(v func(string) float64) float64 { return v("a withdrawn coin outside of the ledger") },
+	sqlSection + "CPU time of a bank a redeemed coin": func(v func(string) float64) float64 { return outside(v) + v("of a bank to ask it, a redeem") },
+	sqlSection + "CPU time of a bank a withdrawn coin": func(v func(string) float64) float64 {
+		return v("a withdrawn coin outside of the ledger") + v("of a bank to ask it, a withdrawn coin")
+	},
 	sqlSection + "cores of the banks, peak": func(v func(string) float64) float64 {
 		return v("redeems a second, peak")*v("CPU time of a bank a redeemed coin")/1e6 +
 			v("coins withdrawn a second, peak")*v("CPU time of a bank a withdrawn coin")/1e6 + v("cores for connects")
@@ -101,17 +103,14 @@ var hand = map[string]byName{
 	sqlSection + "nodes for banks": func(v func(string) float64) float64 {
 		return max(v("nodes for bank cores"), v("nodes for connects"), v("nodes for bank memory"), v("nodes for bank network"), v("nodes for bank connections"))
 	},
-	sqlSection + "CPU time of a statement a coin, at most": func(v func(string) float64) float64 {
-		return 2e6 / v("redeems a second of both processors")
-	},
 	sqlSection + "cores of one copy, peak": func(v func(string) float64) float64 {
-		return moved(v) * v("CPU time of a statement a coin, at most") / 1e6
+		return (v("redeems a second, peak")*v("CPU time of the engine a redeem") + v("coins withdrawn a second, peak")*v("CPU time of the engine a withdrawn coin")) / 1e6
 	},
 	sqlSection + "nodes for cores": func(v func(string) float64) float64 {
 		return up(v("cores of one copy, peak") / v("cores") / v("planned core over measured core") / v("share of the highest rate that a peak takes"))
 	},
 	sqlSection + "rows and spent rows of one copy": func(v func(string) float64) float64 {
-		return (v("live coins") + v("spent records of two windows")) * v("disk of a row and its key") / 1e12
+		return (v("live coins")*v("disk of a live coin and its key") + v("spent records of two windows")*v("disk of a spent record and its key")) / 1e12
 	},
 	sqlSection + "nodes for disk space": func(v func(string) float64) float64 {
 		return up(v("rows and spent rows of one copy") / v("disks") / v("a disk") / v("share of a disk that may be full"))
@@ -163,10 +162,10 @@ var hand = map[string]byName{
 		return v("headers of a redeem request") * v("analysts") / v("redeems a second, mean")
 	},
 	sqlSection + "refill of all coins, by cores": func(v func(string) float64) float64 {
-		us := v("CPU time of a statement a coin, at most")
+		in, out := v("CPU time of the engine a withdrawn coin"), v("CPU time of the engine a redeem")
 		spare := v("nodes of one copy")*v("cores")*v("planned core over measured core")*v("share of the highest rate that a peak takes") -
-			v("redeems a second, peak")*us/1e6/v("peak over mean")
-		return v("live coins") * us / 1e6 / max(spare, v("coins withdrawn a second, peak")*us/1e6) / 86400
+			v("redeems a second, peak")*out/1e6/v("peak over mean")
+		return v("live coins") * in / 1e6 / max(spare, v("coins withdrawn a second, peak")*in/1e6) / 86400
 	},
 	sqlSection + "by disk writes": func(v func(string) float64) float64 {
 		return v("live coins") * v("log of a redeem or a withdrawn coin") / 1e6 / (v("nodes of one copy") * diskPower(v, "synced writes of a disk")) / 86400
@@ -175,7 +174,7 @@ var hand = map[string]byName{
 		return max(v("refill of all coins, by cores"), v("by disk writes"))
 	},
 	sqlSection + "loading a node anew": func(v func(string) float64) float64 {
-		return v("rows of an engine's node") / v("rows inserted a second") / 3600
+		return v("rows of an engine's node") / v("coins inserted a second") / 3600
 	},
 
 	indexSection + "memory for index and connections": func(v func(string) float64) float64 {
@@ -203,7 +202,7 @@ const (
 	curve        = "Concurrency of the measured machine (Universal Scalability Law)|"
 	indexSection = "Pebble banks side by side, index of live coins in memory|"
 	plainSection = "Pebble banks side by side, coins looked up on disk|"
-	sqlSection   = "Banks in front of an SQL engine; measured with bare statements, not with this bank|"
+	sqlSection   = "Banks in front of an SQL engine; measured on one PostgreSQL|"
 )
 
 // handPebble has the lines of both Pebble ledgers, by name.

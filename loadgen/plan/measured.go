@@ -125,7 +125,7 @@ func Recorded() *Measurements {
 		{"C", fmt.Sprintf("docs/plots/concurrency/results.json, %s (%s; %s)", concurrencyDate, c.Command, c.Machine)},
 		{"D", "BENCHMARKS.md, \"The codec against the standard library\" and \"The bank's coins\" (the same kind of machine)"},
 		{"E", "BENCHMARKS.md, \"Disk\": fio on the virtual disk of a 2-core Xeon, 22 November 2026"},
-		{"F", "BENCHMARKS.md, \"A ledger in a database\": PostgreSQL 15.20, 22 November 2026, 2 shared cores. Bare statements, not this bank"},
+		{"F", "BENCHMARKS.md, \"A ledger in a database\": ledger/pgledger on PostgreSQL 15, 27 November 2026, its client on the same 2 cores: redeems on the machine of B; withdrawals, log and disk on an AMD EPYC whose kernel is slower"},
 	}
 	for _, closed := range m.bank.Closed {
 		m.redeems = append(m.redeems, redeemFigure{headers: closed.Headers, suite: "x25519",

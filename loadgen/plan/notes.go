@@ -33,7 +33,7 @@ func (p *Plan) note(m *Measurements, r redeemFigure) {
 			"they cost disk, writes and network here, and their CPU time was not measured. A bank whose machine is lost stands still until another opens its disks.")
 	}
 	if has("sql") {
-		add("SQL ledger: its figures are those of bare statements against PostgreSQL, with tables that fitted into memory, and not of this bank. The engine makes the copies and fails over; " +
+		add("SQL ledger: its figures are those of ledger/pgledger on one PostgreSQL, with tables that fitted into memory. The engine makes the copies and fails over; " +
 			"each copy is as large as the first. Its audit was not measured. Once a table outgrows memory, the first change of a page after each checkpoint logs the whole page: " +
 			"rarer checkpoints, or an engine that logs less, make the log smaller.")
 	}

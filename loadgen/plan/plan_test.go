@@ -202,7 +202,7 @@ func TestExtrapolation(t *testing.T) {
 	p := make_(t, "nvme-16c", nil)
 	shown := text(t, p)
 	times := at(t, p, "index_coins_node").Value / at(t, p, "index_size").Value
-	for _, part := range []string{"\n! Pebble, index ", "EXTRAPOLATED: " + number(round(times)) + " times the largest ledger", "\n!", "measured with bare statements"} {
+	for _, part := range []string{"\n! Pebble, index ", "EXTRAPOLATED: " + number(round(times)) + " times the largest ledger", "\n!", "measured on one PostgreSQL"} {
 		if !strings.Contains(shown, part) {
 			t.Errorf("the plan does not say %q", part)
 		}

@@ -3,12 +3,17 @@ package plan
 // sql adds the plan of banks without state in front of an SQL engine that keeps and
 // replicates the ledger.
 func (s *sheet) sql(m *Measurements, t *Target, n *Node, r redeemFigure) (*Ledger, error) {
-	l := &Ledger{Name: "sql", Title: "Banks in front of an SQL engine; measured with bare statements, not with this bank"}
+	l := &Ledger{Name: "sql", Title: "Banks in front of an SQL engine; measured on one PostgreSQL"}
 	s.begin(l.Title, "sql_")
 	s.figure("rate", "redeems a second of both processors", "/s", sqlRate)
-	s.figure("size", "rows of the table that was measured", "", sqlRows)
-	s.figure("load_rate", "rows inserted a second", "/s", sqlIssue)
-	s.figure("bytes", "disk of a row and its key", "B", sqlBytes)
+	s.figure("size", "live coins it was measured with", "", sqlRows)
+	s.figure("redeem_engine_us", "CPU time of the engine a redeem", "us", sqlRedeemUs)
+	s.figure("withdraw_engine_us", "CPU time of the engine a withdrawn coin", "us", sqlWithdrawUs)
+	s.figure("ask_us", "of a bank to ask it, a redeem", "us", sqlAskUs)
+	s.figure("issue_us", "of a bank to ask it, a withdrawn coin", "us", sqlIssueUs)
+	s.figure("load_rate", "coins inserted a second", "/s", sqlIssue)
+	s.figure("bytes", "disk of a live coin and its key", "B", sqlBytes)
+	s.figure("spent_bytes", "disk of a spent record and its key", "B", sqlSpentBytes)
 	log := sqlLogCold
 	if t.Devices*t.Coins <= sqlRows.Value {
 		log = sqlLogHot
@@ -18,9 +23,8 @@ func (s *sheet) sql(m *Measurements, t *Target, n *Node, r redeemFigure) (*Ledge
 	s.figure("failover", "another copy serves after", "s", sqlPatroniS)
 
 	// The banks.
-	s.line("redeem_us", "CPU time of a bank a redeemed coin", "us", "outside_us")
-	s.note("without what the bank spends on SQL, which was not measured")
-	s.line("withdraw_us", "CPU time of a bank a withdrawn coin", "us", "withdraw_outside_us")
+	s.line("redeem_us", "CPU time of a bank a redeemed coin", "us", "outside_us + ask_us")
+	s.line("withdraw_us", "CPU time of a bank a withdrawn coin", "us", "withdraw_outside_us + issue_us")
 	s.line("bank_cores", "cores of the banks, peak", "", "(redeems * redeem_us + withdraws * withdraw_us) / 1e6 + connect_cores")
 	banks := &Ledger{}
 	s.need(banks, "bank cores", "ceil(bank_cores / (node_cores * core_speed * utilisation))")
@@ -33,13 +37,11 @@ func (s *sheet) sql(m *Measurements, t *Target, n *Node, r redeemFigure) (*Ledge
 	s.line("banks", "nodes for banks", "", "max("+banks.keys()+")")
 
 	// The engine. All its copies are alike.
-	s.line("us", "CPU time of a statement a coin, at most", "us", "2 * 1e6 / rate")
-	s.note("2 processors; the statements' client had its share of them")
-	s.line("cores", "cores of one copy, peak", "", "(redeems + withdraws) * us / 1e6")
+	s.line("cores", "cores of one copy, peak", "", "(redeems * redeem_engine_us + withdraws * withdraw_engine_us) / 1e6")
 	engine := &Ledger{}
 	s.need(engine, "cores", "ceil(cores / (node_cores * core_speed * utilisation))")
 	s.mark(n.Cores/measuredProcessors, "the processors of the measured machine, in each node")
-	s.line("disk", "rows and spent rows of one copy", "TB", "(total + spent) * bytes / 1e12")
+	s.line("disk", "rows and spent rows of one copy", "TB", "(total * bytes + spent * spent_bytes) / 1e12")
 	s.need(engine, "disk space", "ceil(disk / (node_disks * node_disk * disk_fill))")
 	s.line("written", "log of one copy, peak", "MB/s", "(redeems + withdraws) * log / 1e6")
 	s.need(engine, "disk writes", "ceil(written / (node_disks * disk_writes * disk_speed * utilisation))")
@@ -70,7 +72,7 @@ func (s *sheet) sql(m *Measurements, t *Target, n *Node, r redeemFigure) (*Ledge
 	s.line("dwpd", "drive writes a day (DWPD)", "", "written_day / (engine * node_disks * node_disk)")
 	s.line("gather", "an analyst waits for a request's headers", "s", "batch / (mean / analysts)")
 	s.line("refill_cores", "refill of all coins, by cores", "days",
-		"total * us / 1e6 / 86400 / max(withdraws * us / 1e6, copy * node_cores * core_speed * utilisation - redeems * us / 1e6 / peak)")
+		"total * withdraw_engine_us / 1e6 / 86400 / max(withdraws * withdraw_engine_us / 1e6, copy * node_cores * core_speed * utilisation - redeems * redeem_engine_us / 1e6 / peak)")
 	s.line("refill_disks", "by disk writes", "days",
 		"total * log / 1e6 / 86400 / (copy * node_disks * disk_writes * disk_speed * utilisation)")
 	s.line("refill", "refill of all coins", "days", "max(refill_cores, refill_disks)")
