@@ -98,7 +98,7 @@ func (l *Ledger) begin(ctx context.Context) error {
 	if err := l.ask(ctx, "look at the database", l.checkDurable); err != nil {
 		return err
 	}
-	tables := migrate
+	tables := l.migrate
 	if l.o.Existing {
 		tables = existing
 	}

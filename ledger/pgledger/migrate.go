@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -18,8 +19,14 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// makeTables is how long making the tables may take at least, whatever one statement may: a
+// distributed engine needs seconds for each, and other nodes may be at it.
+const makeTables = time.Minute
+
 // migrate brings the tables to the newest version.
-func migrate(ctx context.Context, c *pgx.Conn) error {
+func (l *Ledger) migrate(ctx context.Context, c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(l.o.Timeout, makeTables))
+	defer cancel()
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return outcome{err}
@@ -27,7 +34,8 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	version, err := tablesVersion(ctx, c)
 	if sqlState(err) == undefinedTable {
 		_, err = c.Exec(ctx, `CREATE TABLE IF NOT EXISTS migration (version bigint PRIMARY KEY, name text NOT NULL)`)
-		if sqlState(err) == uniqueViolation { // of two nodes that make it at once, in the catalogue
+		switch sqlState(err) {
+		case uniqueViolation, duplicateTable, duplicateType: // another node made it at the same time
 			err = nil
 		}
 	}
@@ -83,6 +91,9 @@ func tablesVersion(ctx context.Context, c *pgx.Conn) (version int, err error) {
 // wait for each other: the second finds it there.
 func apply(ctx context.Context, c *pgx.Conn, version int, name, text string) error {
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = 0"); err != nil { // ctx bounds the wait for the other node
+			return err
+		}
 		tag, err := tx.Exec(ctx, `INSERT INTO migration (version, name) VALUES ($1, $2) ON CONFLICT (version) DO NOTHING`, version, name)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err

@@ -31,6 +31,42 @@ func execute(t testing.TB, dsn, sql string, args ...any) {
 	}
 }
 
+// A node that finds another making the tables waits for it, longer than for a statement.
+func TestOpenWaitsForTables(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dsn := pgtest.Shared(t).NewDatabase(t)
+	other, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(ctx)
+	for _, sql := range []string{`CREATE TABLE migration (version bigint PRIMARY KEY, name text NOT NULL)`, `BEGIN`, `INSERT INTO migration VALUES (1, 'under way')`} {
+		if _, err := other.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opened := make(chan error, 1)
+	go func() {
+		l, err := pgledger.Open(ctx, dsn, pgledger.Options{Mint: benchMint, NoSync: true, Logger: quiet, Patience: time.Second, Timeout: time.Second})
+		if err == nil {
+			err = l.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("did not wait: %v", err)
+	case <-time.After(3 * time.Second):
+	}
+	if _, err := other.Exec(ctx, `ROLLBACK`); err != nil { // it failed: the tables are still to be made
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenRefusals(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -129,7 +129,7 @@ func startReplicated(t testing.TB) *replicated {
 	cluster := pgtest.StartCluster(t, 1)
 	dsn := cluster.NewDatabase()
 	r := &replicated{t: t, ctx: context.Background(), cluster: cluster, standby: cluster.Standbys()[0]}
-	r.Ledger = open(t, dsn, pgledger.Options{Statements: 2, Patience: time.Second, Timeout: 500 * time.Millisecond})
+	r.Ledger = open(t, dsn, pgledger.Options{Statements: 2, Patience: 2 * time.Second, Timeout: 2 * time.Second})
 	r.people = addPeople(t, r.Ledger, 100)
 	var wg sync.WaitGroup
 	for range 8 { // so that there are connections

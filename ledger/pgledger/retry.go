@@ -78,6 +78,8 @@ func sqlState(err error) string {
 
 const (
 	uniqueViolation = "23505"
+	duplicateTable  = "42P07"
+	duplicateType   = "42710"
 	diskFull        = "53100"
 )
 
