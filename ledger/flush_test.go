@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -67,6 +68,60 @@ func TestFlushKeepsWindows(t *testing.T) {
 	if tables < 3 { // books, live and spent coins
 		t.Errorf("%d tables were written", tables)
 	}
+}
+
+// TestFlushWaitsForNobody: a committer that waits for its flusher does not keep windows
+// from being begun, or the flusher, who needs them, would wait behind who begins one.
+func TestFlushWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "/"+tablesName+"/") {
+			return errorfs.ErrInjected
+		}
+		return nil
+	})))
+	var now atomic.Int64
+	now.Store(1_900_000_000)
+	o.Now = func() time.Time { return time.Unix(now.Load(), 0) }
+	o.Shards, o.IndexBytes, o.deltaCoins, o.SpentWindow = 2, 1<<20, 2, 10*time.Second // a delta of one coin, or four
+	l, err := Open("ledger", o)                                                       // closed at the end only: one that hangs cannot be
+	if err != nil {
+		t.Fatal(err)
+	}
+	acc := addAccount(t, l, 100)
+	var fps [2][]core.Fingerprint
+	for _, fp := range withdraw(t, l, acc, 100) {
+		i := shardOf(&fp, 2)
+		fps[i] = append(fps[i], fp)
+	}
+	mustAudit(t, l) // lets the shards flush
+
+	full.Store(true)
+	for _, fp := range fps[0][:5] { // one is frozen, and four are what a delta may have meanwhile
+		mustRedeem(t, l, acc, []core.Fingerprint{fp}, core.Digest{1}, core.StatusOK)
+	}
+	redeem := func(fp core.Fingerprint) *atomic.Bool {
+		var done atomic.Bool
+		go func() {
+			if out, err := redeemAll(l, acc, []core.Fingerprint{fp}, core.Digest{1}); err != nil || out[0] != core.StatusOK {
+				t.Errorf("redeem: %v, %v", out, err)
+			}
+			done.Store(true)
+		}()
+		return &done
+	}
+	waits := redeem(fps[0][5])
+	now.Add(10)
+	begins := redeem(fps[1][0])
+	eventually(t, "the other shard to begin a window", begins.Load)
+	if waits.Load() {
+		t.Error("a committer did not wait for its flusher")
+	}
+	full.Store(false)
+	eventually(t, "the committer to go on", waits.Load)
+	mustAudit(t, l)
+	closeLedger(t, l)
 }
 
 // TestReplayForgets: rows that were given to Pebble are not kept, or the memory for a long

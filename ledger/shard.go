@@ -277,7 +277,6 @@ func (s *shard) commit(portions []portion) {
 	s.pollFlush()
 	now := s.l.now()
 	spent := s.l.spent.acquire(now)
-	defer s.l.spent.release()
 	s.batch = s.disk.db.NewBatch()
 	if s.live != nil {
 		s.decideInOrder(portions, spent, now.UnixMilli())
@@ -291,6 +290,9 @@ func (s *shard) commit(portions []portion) {
 		}
 	}
 	s.write(flight{shard: s, portions: portions})
+	// Before maybeFreeze, which may wait for the flusher. That needs the windows too, and
+	// would not get them behind somebody who waits to begin one.
+	s.l.spent.release()
 	s.maybeFreeze()
 }
 
