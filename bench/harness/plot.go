@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // headline is how many times better ours is than a peer, in the figure that says most.
@@ -84,12 +85,11 @@ func Plot(answers []*Answer) ([]byte, error) {
 	bars.Color, bars.Width = blue, 1.5
 	p.Add(bars, points)
 	p.NominalY(names...)
-	w, err := p.WriterTo(720, vg.Length(90+18*len(lines)), "svg")
-	if err != nil {
-		return nil, err
-	}
+	p.X.Max *= 1.1 // no mark stands on the edge
+	canvas := vgsvg.New(720, vg.Length(100+18*len(lines)))
+	p.Draw(draw.Crop(draw.New(canvas), 16, -8, 4, -8)) // names are as long in a viewer's font, nearly
 	var out bytes.Buffer
-	_, err = w.WriteTo(&out)
+	_, err = canvas.WriteTo(&out)
 	return out.Bytes(), err
 }
 

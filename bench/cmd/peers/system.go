@@ -60,8 +60,12 @@ func (b *bench) system(ctx context.Context) (parts []*harness.Question, err erro
 		return nil, err
 	}
 	for _, s := range []shape{manyAPost, oneAPost} {
+		title := fmt.Sprintf("Whole system, %d headers a post", s.batch)
+		if s.batch == 1 {
+			title = "Whole system, 1 header a post"
+		}
 		q := &harness.Question{
-			Name: fmt.Sprintf("system, %d a post", s.batch), Title: fmt.Sprintf("Whole system, %d headers a post", s.batch), Headline: "per_cpu",
+			Name: fmt.Sprintf("system, %d a post", s.batch), Title: title, Headline: "per_cpu",
 			Text: fmt.Sprintf("Banks as processes, with their databases, under the same `ecoin loadgen redeem`: mutual TLS 1.3 over loopback, sealed coins, durable answers, of every thousand headers one double spend, one retry and one that does not open, all answers checked and the analysts' pay at the end. "+
 				"First a closed loop of %d connections for the highest rate, then open ones for the latencies, at half of each bank's own rate and at a rate that is the same for all that reach it. CPU time is that of bank and database together, memory too (pages that processes share count once).", s.conns),
 			Limits: "banks full of coins (each has the load's alone, and an empty database is a fast one), many machines, handshakes. Generator and bank share the processors: rates on machines of their own are higher for all, most for those that use least.",
