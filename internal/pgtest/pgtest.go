@@ -189,7 +189,8 @@ func (s *Server) NewDatabase(t testing.TB) string {
 		return s.DSN(name) // it goes with its server
 	}
 	t.Cleanup(func() {
-		if err := execute(s.DSN("postgres"), drop); err != nil {
+		// As the administrator: an owner must not end the autovacuum that may be at work there.
+		if err := execute(s.adminDSN(), drop); err != nil {
 			t.Errorf("pgtest: %v", err)
 		}
 	})
