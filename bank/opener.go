@@ -122,6 +122,11 @@ func (o *opener) take(pieces []piece) []piece {
 			return pieces
 		}
 		o.work.Wait()
+		// Handlers that can run queue their records first: the scheduler puts whom the
+		// first of them woke before the others, and he would open that one's alone.
+		o.mu.Unlock()
+		runtime.Gosched()
+		o.mu.Lock()
 	}
 	room := openBatch
 	for room > 0 && o.first != nil {
@@ -154,9 +159,7 @@ func (o *opener) take(pieces []piece) []piece {
 func (o *opener) run() {
 	b := new(openBatchMemory)
 	for {
-		// Handlers that can run queue their records first: a worker that the first of
-		// them woke would open that one's alone.
-		runtime.Gosched()
+		runtime.Gosched() // as in take
 		b.pieces = o.take(b.pieces[:0])
 		if len(b.pieces) == 0 {
 			return
