@@ -34,14 +34,31 @@ type conn struct {
 
 	// Owned by the serving goroutine.
 	writeUntil time.Time // deadline of the write side
+	readBy     time.Time // that fasthttp asked for
+	readUntil  time.Time // deadline of the read side
 	begun      bool      // a byte of a request has been read
 	body       []byte    // of the request that is being served
 	large      *body     // its memory, if it is large
 	linger     bool      // Close lets the peer read the answer first
 }
 
-// Read reads decrypted bytes and notes that a request has begun.
+// SetReadDeadline sets the deadline for reads from now on. fasthttp sets one before each
+// request and another when it has begun, which is long read by then, mostly. So it is only
+// noted here, and Read sees to it.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readBy = t
+	return nil
+}
+
+// Read reads decrypted bytes until the deadline, or up to a second more, and notes that a
+// request has begun.
 func (c *conn) Read(p []byte) (int, error) {
+	if spare := c.readUntil.Sub(c.readBy); spare < 0 || spare > time.Second {
+		c.readUntil = c.readBy.Add(time.Second) // so that it need not be set for every request
+		if err := c.Conn.SetReadDeadline(c.readUntil); err != nil {
+			return 0, err
+		}
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.begun = true
