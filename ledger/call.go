@@ -209,7 +209,7 @@ func (l *Ledger) Redeem(ctx context.Context, acc AccountID, coins []Redemption, 
 	if err := l.submit(ctx, c); err != nil {
 		return err
 	}
-	l.events.redeemed(out)
+	l.events.outcomes.Redeemed(out)
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (l *Ledger) Return(ctx context.Context, acc AccountID, coins []Redemption, 
 	if err := l.submit(ctx, c); err != nil {
 		return err
 	}
-	l.events.settled(out)
+	l.events.outcomes.Settled(out)
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (l *Ledger) Refund(ctx context.Context, acc AccountID, coins []core.Fingerp
 			out[i].At, out[i].Redeemer = time.UnixMilli(c.evidence[i].at), c.evidence[i].account
 		}
 	}
-	l.events.settled(c.status)
+	l.events.outcomes.Settled(c.status)
 	return nil
 }
 

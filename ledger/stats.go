@@ -8,7 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"ecoin/core"
+	"ecoin/ledger/internal/outcomes"
 )
 
 // Stats are the ledger's live counters. Coins count since the ledger was created,
@@ -63,29 +63,8 @@ type ShardStats struct {
 
 // events counts what happened since Open.
 type events struct {
-	retries, doubleSpends, notLive, temporary, overloads, lowDisk atomic.Int64
-}
-
-func (e *events) redeemed(status []core.Status) {
-	n := countStatuses(status)
-	e.retries.Add(n[core.StatusRedeemedBefore])
-	e.doubleSpends.Add(n[core.StatusRedeemed])
-	e.notLive.Add(n[core.StatusNotLive])
-	e.temporary.Add(n[core.StatusTemporary])
-}
-
-// settled is what redeemed is, for returns and refunds.
-func (e *events) settled(status []core.Status) {
-	n := countStatuses(status)
-	e.notLive.Add(n[core.StatusNotLive])
-	e.temporary.Add(n[core.StatusTemporary])
-}
-
-func countStatuses(status []core.Status) (n [core.StatusTemporary + 1]int64) {
-	for _, s := range status {
-		n[s]++
-	}
-	return n
+	outcomes           outcomes.Counts
+	overloads, lowDisk atomic.Int64
 }
 
 // Stats returns the counters. It is cheap enough to call every second. The counters
@@ -93,10 +72,10 @@ func countStatuses(status []core.Status) (n [core.StatusTemporary + 1]int64) {
 // figures about the store are zero.
 func (l *Ledger) Stats() Stats {
 	s := Stats{
-		Retries:      l.events.retries.Load(),
-		DoubleSpends: l.events.doubleSpends.Load(),
-		NotLive:      l.events.notLive.Load(),
-		Temporary:    l.events.temporary.Load(),
+		Retries:      l.events.outcomes.Retries.Load(),
+		DoubleSpends: l.events.outcomes.DoubleSpends.Load(),
+		NotLive:      l.events.outcomes.NotLive.Load(),
+		Temporary:    l.events.outcomes.Temporary.Load(),
 		Corruptions:  l.log.corruptions.Load(),
 		Overloads:    l.events.overloads.Load(),
 		LowDisk:      l.events.lowDisk.Load(),

@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"ecoin/core"
+	"ecoin/ledger/internal/outcomes"
 )
 
 // errSaltUsed reports a salt that made coins before. Salts are 256 fresh random bits,
@@ -208,10 +209,10 @@ func (l *Ledger) completeReserved(p *pendingWithdrawal, resumed bool) error {
 		panic(fmt.Sprintf("ledger: Options.Mint gave %d fingerprints, want %d", len(c.fps), p.count))
 	}
 	l.do(c)
-	n := countStatuses(c.status)
+	n := outcomes.Count(c.status)
 	known, failed := n[core.StatusRedeemed], n[core.StatusTemporary]
 	if failed > 0 {
-		l.events.temporary.Add(failed)
+		l.events.outcomes.Temporary.Add(failed)
 		return fmt.Errorf("%w: %d of %d coins of a withdrawal; it is completed by the next try with the same request id", errRead, failed, p.count)
 	}
 	void := known > 0 && !resumed

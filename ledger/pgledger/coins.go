@@ -26,7 +26,7 @@ func (l *Ledger) Redeem(ctx context.Context, acc ledger.AccountID, coins []ledge
 		return err
 	}
 	copy(out, c.status)
-	l.events.redeemed(out)
+	l.events.outcomes.Redeemed(out)
 	return nil
 }
 
@@ -39,7 +39,7 @@ func (l *Ledger) Return(ctx context.Context, acc ledger.AccountID, coins []ledge
 		return err
 	}
 	copy(out, c.status)
-	l.events.settled(out)
+	l.events.outcomes.Settled(out)
 	return nil
 }
 
@@ -60,7 +60,7 @@ func (l *Ledger) Refund(ctx context.Context, acc ledger.AccountID, coins []core.
 			out[i].At, out[i].Redeemer = time.UnixMilli(c.states[i].At), c.states[i].Consumer()
 		}
 	}
-	l.events.settled(c.status)
+	l.events.outcomes.Settled(c.status)
 	return nil
 }
 
@@ -118,31 +118,4 @@ func (l *Ledger) checkAccount(ctx context.Context, id ledger.AccountID) error {
 		known.Store(&id)
 	}
 	return err
-}
-
-func (e *events) redeemed(status []core.Status) {
-	for _, s := range status {
-		switch s {
-		case core.StatusRedeemedBefore:
-			e.retries.Add(1)
-		case core.StatusRedeemed:
-			e.doubleSpends.Add(1)
-		case core.StatusNotLive:
-			e.notLive.Add(1)
-		case core.StatusTemporary:
-			e.temporary.Add(1)
-		}
-	}
-}
-
-// settled is what redeemed is, for returns and refunds.
-func (e *events) settled(status []core.Status) {
-	for _, s := range status {
-		switch s {
-		case core.StatusNotLive:
-			e.notLive.Add(1)
-		case core.StatusTemporary:
-			e.temporary.Add(1)
-		}
-	}
 }

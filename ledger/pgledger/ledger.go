@@ -28,6 +28,7 @@ import (
 	"ecoin/core"
 	"ecoin/ledger"
 	"ecoin/ledger/internal/gate"
+	"ecoin/ledger/internal/outcomes"
 )
 
 // Ledger is one node's ledger on a shared database. All methods are safe for concurrent use.
@@ -242,7 +243,8 @@ func (l *Ledger) enter(ctx context.Context) (leave func(), err error) { return l
 
 // events counts what happened since Open.
 type events struct {
-	retries, doubleSpends, notLive, temporary, overloads, lowDisk atomic.Int64
+	outcomes           outcomes.Counts
+	overloads, lowDisk atomic.Int64
 
 	again, unavailable atomic.Int64 // tries repeated; calls refused because the database was away
 	batches, coins     atomic.Int64
@@ -295,8 +297,8 @@ func (l *Ledger) Stats() ledger.Stats {
 	return ledger.Stats{
 		Live: l.totals.live, Issued: l.totals.issued, Redeemed: l.totals.redeemed,
 		Returned: l.totals.returned, Refunded: l.totals.refunded,
-		Retries: l.events.retries.Load(), DoubleSpends: l.events.doubleSpends.Load(),
-		NotLive: l.events.notLive.Load(), Temporary: l.events.temporary.Load(),
+		Retries: l.events.outcomes.Retries.Load(), DoubleSpends: l.events.outcomes.DoubleSpends.Load(),
+		NotLive: l.events.outcomes.NotLive.Load(), Temporary: l.events.outcomes.Temporary.Load(),
 		Overloads: l.events.overloads.Load(), LowDisk: l.events.lowDisk.Load(),
 		Batches: l.events.batches.Load(), Coins: l.events.coins.Load(), Queued: l.queue.waiting(),
 	}
