@@ -49,11 +49,14 @@ func (s *Server) addAccounts(ctx context.Context, list []ledger.NewAccount) (ids
 	if err = s.o.Accounts.AddAccounts(ctx, list, ids, errs); err != nil {
 		return nil, nil, err
 	}
+	var added []ledger.AccountID
 	for i := range list {
-		if errs[i] == nil {
-			s.trust.forgetKey(list[i].Pin) // it may have been removed before
+		if errs[i] == nil { // it may have been removed before, with this key or with two
+			s.trust.forgetKey(list[i].Pin)
+			added = append(added, ids[i])
 		}
 	}
+	s.trust.forget(added...)
 	return ids, errs, nil
 }
 
@@ -174,9 +177,9 @@ func (s *Server) changeState(action string, state ledger.State) adminCall {
 		if err := s.record(action, map[string]any{"account": a.ID, "name": a.Name}); err != nil {
 			return nil, err
 		}
-		id, before := a.ID, a
+		id := a.ID
 		a, err = s.o.Accounts.SetState(r.Context(), id, state)
-		s.trust.forget(before)
+		s.trust.forget(id)
 		cut := 0
 		if state != ledger.Active {
 			cut = s.conns.cut(id)
@@ -221,7 +224,9 @@ func (s *Server) addKey(r *http.Request) (any, error) {
 	if err := s.record("key added", map[string]any{"account": a.ID, "name": a.Name, "pin": pin}); err != nil {
 		return nil, err
 	}
-	if a, err = s.o.Accounts.AddPin(r.Context(), a.ID, pin); err != nil {
+	a, err = s.o.Accounts.AddPin(r.Context(), a.ID, pin)
+	s.trust.forgetKey(pin) // it may have been an account's that was removed
+	if err != nil {
 		return nil, s.failed("key added", err)
 	}
 	s.log.Info("key added", "account", a.ID, "name", a.Name, "pin", a.Pin, "old_pin", a.OldPin)

@@ -44,7 +44,7 @@ func (s *Server) follow(d shared) {
 				s.conns.cutKey(c.Account, c.Dropped)
 				continue
 			}
-			s.trust.forgetAccount(c.Account)
+			s.trust.forget(c.Account)
 			s.conns.cut(c.Account) // also when it is active: it may have been removed, and added as something else
 		}
 		if err == nil {

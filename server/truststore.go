@@ -71,14 +71,22 @@ func (t *truststore) remember(pin ledger.Pin, c ledger.Client) {
 	t.recent[pin] = c
 }
 
-// forget makes the next lookup of an account's keys ask the accounts. Whoever changes an
-// account calls it after the change is durable.
-func (t *truststore) forget(a ledger.Account) {
+// forget makes the next lookup of the keys of these accounts ask the accounts. Whoever
+// changes an account calls it after the change is durable. Keys are not asked for: others
+// than the caller knows may have come meanwhile.
+func (t *truststore) forget(accounts ...ledger.AccountID) {
+	changed := make(map[ledger.AccountID]struct{}, len(accounts))
+	for _, id := range accounts {
+		changed[id] = struct{}{}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes++
-	for _, pin := range []ledger.Pin{a.Pin, a.OldPin} {
-		t.forgetPin(pin)
+	for _, m := range []map[ledger.Pin]ledger.Client{t.recent, t.older} {
+		maps.DeleteFunc(m, func(_ ledger.Pin, c ledger.Client) bool {
+			_, ok := changed[c.ID]
+			return ok
+		})
 	}
 }
 
@@ -87,20 +95,6 @@ func (t *truststore) forgetKey(pin ledger.Pin) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes++
-	t.forgetPin(pin)
-}
-
-// forgetAccount is forget for an account that another node changed, whose pins are not known.
-func (t *truststore) forgetAccount(id ledger.AccountID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.changes++
-	for _, m := range []map[ledger.Pin]ledger.Client{t.recent, t.older} {
-		maps.DeleteFunc(m, func(_ ledger.Pin, c ledger.Client) bool { return c.ID == id })
-	}
-}
-
-func (t *truststore) forgetPin(pin ledger.Pin) {
 	delete(t.recent, pin)
 	delete(t.older, pin)
 }
