@@ -15,8 +15,8 @@ import (
 // windows cuts one kind of record into windows of time, so that old ones are
 // dropped as a range instead of key by key. A window is named by the second in which
 // it began; the next begins once it is a width old, with the first record after that.
-// Records are always written into the newest window, so a clock that goes backwards
-// creates nothing older. A window is dropped once the one after it is a width old: by
+// Records are always written into the newest window, and none begins before those that
+// were dropped, so a clock that goes backwards creates nothing older. A window is dropped once the one after it is a width old: by
 // then every record in it is at least a width old, whatever the width was when they
 // were written. (But for one case: the clock went back while the width was made
 // smaller.)
@@ -24,6 +24,7 @@ type windows struct {
 	dbs   []*pebble.DB
 	kind  byte  // kindSpent or kindEnded
 	width int64 // seconds
+	first int64 // second before which everything was dropped when the ledger was opened
 	log   *storeLog
 
 	// mu is held for reading from choosing the newest window until what goes
@@ -41,6 +42,11 @@ func openWindows(dbs []*pebble.DB, kind byte, width time.Duration, log *storeLog
 			return nil, err
 		}
 		w.kept = append(w.kept, list...)
+		first, _, err := get(db, keptKey(kind), decodeKept)
+		if err != nil {
+			return nil, fmt.Errorf("ledger: look for windows: %w", err)
+		}
+		w.first = max(w.first, int64(first))
 	}
 	slices.Sort(w.kept)
 	w.kept = slices.Compact(w.kept)
@@ -80,7 +86,7 @@ func kindRange(kind byte) *pebble.IterOptions {
 // are kept, newest last. The caller calls release once it applied what it wrote.
 // The list must not be modified and is valid until then.
 func (w *windows) acquire(now time.Time) []uint32 {
-	second := max(0, min(now.Unix(), math.MaxUint32))
+	second := max(w.first, min(now.Unix(), math.MaxUint32))
 	for {
 		w.mu.RLock()
 		if !w.dueLocked(second) {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,4 +145,39 @@ func TestDroppedStaysDropped(t *testing.T) {
 		t.Error(a)
 	}
 	closeLedger(t, l)
+}
+
+// TestClockBackOverRestart: windows were dropped and nothing was written since. The ledger
+// is opened again with the clock before that: no record goes where all is dropped, from
+// where the next start would not take it out of the log.
+func TestClockBackOverRestart(t *testing.T) {
+	t.Parallel()
+	for _, index := range []int64{0, 1 << 20} {
+		mem := newCrashFS()
+		o := testOptions(mem)
+		var now atomic.Int64
+		now.Store(1_900_000_000)
+		o.Now = func() time.Time { return time.Unix(now.Load(), 0) }
+		o.Shards, o.SpentWindow, o.IndexBytes = 1, 10*time.Second, index
+		l := open(t, "ledger", o)
+		acc := addAccount(t, l, 100)
+		fps := withdraw(t, l, acc, 10)
+		mustRedeem(t, l, acc, fps[:1], core.Digest{1}, core.StatusOK)
+		for range 3 { // windows without a spent coin
+			now.Add(10)
+			withdraw(t, l, acc, 1)
+		}
+		closeLedger(t, l)
+
+		now.Add(-15)
+		l = open(t, "ledger", o)
+		mustRedeem(t, l, acc, fps[1:], core.Digest{1}, core.StatusOK)
+		o.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+		mustAudit(t, l)
+		closeLedger(t, l)
+		l = open(t, "ledger", o)
+		mustRedeem(t, l, acc, fps[1:], core.Digest{1}, core.StatusRedeemedBefore)
+		mustAudit(t, l)
+		closeLedger(t, l)
+	}
 }
