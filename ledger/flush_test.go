@@ -124,6 +124,38 @@ func TestFlushWaitsForNobody(t *testing.T) {
 	closeLedger(t, l)
 }
 
+// TestIdleShardLetsGo: a shard without further calls, whose flush ended after its last one,
+// does not keep the log from being used again.
+func TestIdleShardLetsGo(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "/"+tablesName+"/") {
+			return errorfs.ErrInjected
+		}
+		return nil
+	})))
+	o.Shards, o.IndexBytes, o.deltaCoins, o.logSegment = 2, 1<<20, 20, 16<<10
+	l := open(t, "ledger", o)
+	acc := addAccount(t, l, 8000)
+	var fps [2][]core.Fingerprint
+	for _, fp := range withdraw(t, l, acc, 8000) {
+		i := shardOf(&fp, 2)
+		fps[i] = append(fps[i], fp)
+	}
+	mustAudit(t, l) // lets the shards flush
+
+	full.Store(true)
+	mustRedeem(t, l, acc, fps[0][:10], core.Digest{1}, core.StatusOK)   // being flushed
+	mustRedeem(t, l, acc, fps[0][10:11], core.Digest{1}, core.StatusOK) // and one coin more
+	full.Store(false)
+	const files = segmentsKept + filesSpared + 4
+	for busy := fps[1]; len(busy) >= 20; busy = busy[20:] { // three calls a file
+		mustRedeem(t, l, acc, busy[:20], core.Digest{1}, core.StatusOK)
+	}
+	eventually(t, "the log to be used again", func() bool { return l.Stats().LogBytes <= files*uint64(o.logSegment) })
+}
+
 // TestReplayForgets: rows that were given to Pebble are not kept, or the memory for a long
 // log had no bound.
 func TestReplayForgets(t *testing.T) {

@@ -78,6 +78,7 @@ func (s *shard) maybeFreeze() {
 		s.books.trim()
 		return
 	}
+	s.pollFlush() // the log may ask when no batch follows that would
 	n := len(s.active.coins)
 	size := max(1, s.l.o.deltaCoins/len(s.l.shards))
 	if n >= deltaSlack*size && s.frozen != nil {
