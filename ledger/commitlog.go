@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"runtime"
@@ -306,13 +307,20 @@ func (l *commitLog) begin(number uint64) (err error) {
 		l.old = l.old[1:]
 	} else {
 		if l.file, err = l.fs.Create(name, "ecoin-log"); err == nil {
-			err = l.file.Preallocate(0, l.segment)
+			// Not every disk can, and a nearly full one cannot: then the file grows with its
+			// writes, and it is those that cost a full disk its ballast.
+			_ = l.file.Preallocate(0, l.segment)
 		}
 		l.bytes.Add(l.segment)
 	}
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.file.Close())
+		}
+	}()
 	block := make([]byte, logBlock)
 	b := append(block[:0], logMagic...)
 	b = binary.BigEndian.AppendUint32(b, logVersion)
@@ -355,10 +363,10 @@ func (l *commitLog) flushed(shard uint8, commit uint64) error {
 		return nil
 	}
 
-	// Without the lock, for the writer needs it. The oldest go first, so that those that
-	// are left have no gap between them.
+	// Without the lock, for the writer needs it. The oldest go first, each for good before
+	// the next, so that those that are left have no gap between them.
 	for _, name := range gone {
-		if err := l.fs.Remove(name); err != nil {
+		if err := errors.Join(l.fs.Remove(name), syncDir(l.fs, l.dir)); err != nil {
 			return err
 		}
 		l.bytes.Add(-l.segment)
@@ -378,14 +386,12 @@ func (l *commitLog) unneeded(f *redoFile) bool {
 	return true
 }
 
-// remove ends the log of a ledger whose shards have all flushed: nothing of it is
-// needed any more. The loops have ended.
-func (l *commitLog) remove() error {
-	if err := l.file.Close(); err != nil {
-		return err
-	}
-	return removeLog(l.fs, l.dir)
-}
+// close closes the writer's file. The loops have ended.
+func (l *commitLog) close() error { return l.file.Close() }
+
+// remove removes a closed log of a ledger whose shards have all flushed: nothing of it is
+// needed any more.
+func (l *commitLog) remove() error { return removeLog(l.fs, l.dir) }
 
 func syncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)

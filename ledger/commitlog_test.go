@@ -1,10 +1,16 @@
 package ledger
 
 import (
+	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"ecoin/core"
 )
 
 // slowRemoveFS waits with every removal until it is let go on.
@@ -85,5 +91,30 @@ func TestWritesDoNotWaitForRemovals(t *testing.T) {
 	end, err := readLog(fs, "redo", func(uint8, uint64, []byte) error { return nil })
 	if err != nil || end.group != commit {
 		t.Errorf("the log ends with group %d of %d: %v", end.group, commit, err)
+	}
+}
+
+// TestLogWithoutPreallocation: a disk that has no room for a whole file of the log, or cannot
+// make it beforehand, is no reason to stop, or not to start.
+func TestLogWithoutPreallocation(t *testing.T) {
+	t.Parallel()
+	refused := 0
+	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFilePreallocate && strings.HasSuffix(op.Path, logSuffix) {
+			refused++
+			return syscall.ENOSPC
+		}
+		return nil
+	})))
+	o.IndexBytes, o.logSegment = 1<<20, 16<<10
+	l := open(t, "ledger", o)
+	acc := addAccount(t, l, 1000)
+	for fps := range slices.Chunk(withdraw(t, l, acc, 1000), 20) {
+		mustRedeem(t, l, acc, fps, core.Digest{1}, core.StatusOK)
+	}
+	mustAudit(t, l)
+	closeLedger(t, l)
+	if refused < 3 {
+		t.Errorf("%d files of the log were begun", refused)
 	}
 }

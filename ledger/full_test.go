@@ -22,10 +22,11 @@ import (
 )
 
 const (
-	fullEnv    = "ECOIN_LEDGER_FULL_DISK" // folder of the child's disk
-	fullMode   = "ECOIN_LEDGER_FULL_MODE" // work, or open
-	fullAcks   = "ECOIN_LEDGER_FULL_ACKS" // file of what it was told
-	fullDisk32 = 32 << 20                 // bytes of the disk: a log cannot be preallocated on it, so it grows write by write
+	fullEnv    = "ECOIN_LEDGER_FULL_DISK"  // folder of the child's disk
+	fullMode   = "ECOIN_LEDGER_FULL_MODE"  // work, or open
+	fullAcks   = "ECOIN_LEDGER_FULL_ACKS"  // file of what it was told
+	fullIndex  = "ECOIN_LEDGER_FULL_INDEX" // "true" with an index
+	fullDisk32 = 32 << 20                  // bytes of the disk: a log cannot be preallocated on it, so it grows write by write
 )
 
 // TestFullDisk fills a real, small disk under a ledger that works, in a child process,
@@ -39,11 +40,20 @@ func TestFullDisk(t *testing.T) {
 		return
 	}
 	// Not parallel: it would take the processors from tests that want load.
+	for _, index := range []bool{false, true} {
+		if raceEnabled && !index { // everything is many times slower
+			continue
+		}
+		t.Run(fmt.Sprintf("index=%v", index), func(t *testing.T) { testFullDisk(t, index) })
+	}
+}
+
+func testFullDisk(t *testing.T, index bool) {
 	disk := mountTmpfs(t, fullDisk32)
 	acks := filepath.Join(t.TempDir(), "acks")
 	start := func(mode string) (*exec.Cmd, *output) {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestFullDisk$", "-test.v", "-test.timeout=3m")
-		cmd.Env = append(os.Environ(), fullEnv+"="+disk, fullMode+"="+mode, fullAcks+"="+acks)
+		cmd.Env = append(os.Environ(), fullEnv+"="+disk, fullMode+"="+mode, fullAcks+"="+acks, fmt.Sprint(fullIndex, "=", index))
 		out := new(output)
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Start(); err != nil {
@@ -72,9 +82,10 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("start on the full disk, with space given back: %v\n%s", err, out)
 	}
 
-	l := open(t, filepath.Join(disk, "ledger"), fullDiskOptions())
+	o := fullDiskOptions(index)
+	l := open(t, filepath.Join(disk, "ledger"), o)
 	mustAudit(t, l)
-	if n := l.Stats().BallastBytes; n != fullDiskOptions().BallastBytes {
+	if n := l.Stats().BallastBytes; n != o.BallastBytes {
 		t.Errorf("with space again, the ballast has %d bytes", n)
 	}
 	lines := readAcks(t, acks)
@@ -129,10 +140,13 @@ const (
 	fullRedeem = 200
 )
 
-func fullDiskOptions() Options {
+func fullDiskOptions(index bool) Options {
 	o := testOptions(nil)
 	o.FS, o.Fatal, o.Logger = nil, nil, slog.New(slog.NewTextHandler(os.Stdout, nil))
 	o.MinFreeBytes, o.BallastBytes = 4<<20, 3<<20
+	if index {
+		o.IndexBytes, o.deltaCoins, o.logSegment = 64<<20, 4000, 1<<20
+	}
 	return o
 }
 
@@ -148,7 +162,7 @@ func fullDiskChild(t *testing.T, disk string) {
 			t.Error(err)
 		}
 	}
-	l, err := Open(filepath.Join(disk, "ledger"), fullDiskOptions())
+	l, err := Open(filepath.Join(disk, "ledger"), fullDiskOptions(os.Getenv(fullIndex) == "true"))
 	if err != nil {
 		t.Fatal(err)
 	}

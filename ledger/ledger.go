@@ -179,8 +179,7 @@ func (l *Ledger) start(m meta, ends []logEnd) (err error) {
 	for i := range m.shards {
 		s, err := newShard(l, i, l.stores[i%len(l.stores)])
 		if err != nil {
-			l.stopLogs()
-			return err
+			return errors.Join(err, l.stopLogs())
 		}
 		l.shards = append(l.shards, s)
 	}
@@ -217,8 +216,7 @@ func (l *Ledger) startLogs(ends []logEnd) (err error) {
 		s.windows = l.spent
 		s.redo, err = openCommitLog(s.fs, s.redoDir(), l.o.logSegment, ends[i], l.log, full, &l.logs)
 		if err != nil {
-			l.stopLogs()
-			return err
+			return errors.Join(err, l.stopLogs())
 		}
 		s.flushes = make(chan flushJob, maxShards)
 		l.flushers.Go(s.flushLoop)
@@ -227,18 +225,22 @@ func (l *Ledger) startLogs(ends []logEnd) (err error) {
 }
 
 // stopLogs ends flushers and logs, once nothing is given to them any more.
-func (l *Ledger) stopLogs() {
+func (l *Ledger) stopLogs() (err error) {
 	for _, s := range l.stores {
 		if s.redo == nil {
 			continue
 		}
 		s.redo.stop()
-		if s.flushes != nil {
-			close(s.flushes)
-		}
+		close(s.flushes)
 	}
 	l.logs.Wait()
 	l.flushers.Wait()
+	for _, s := range l.stores {
+		if s.redo != nil {
+			err = errors.Join(err, s.redo.close())
+		}
+	}
+	return err
 }
 
 // completePending completes withdrawals that were interrupted, several at once
@@ -288,9 +290,8 @@ func (l *Ledger) Close() error {
 			s.stop()
 		}
 		l.loops.Wait()
-		l.stopLogs()
+		err = l.stopLogs()
 		defer l.log.dieOnPanic("close")
-		err = nil
 		for _, s := range l.stores {
 			if s.redo != nil {
 				err = errors.Join(err, s.redo.remove())
