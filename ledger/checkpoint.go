@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -20,7 +22,7 @@ const checkpointName = "checkpoint"
 // file system it takes milliseconds and shares its files with the ledger (hard links),
 // so it must be copied elsewhere to be a backup, and it keeps occupying space until it
 // is removed. What is on another file system than dir is copied, and Close breaks that
-// off with ErrClosed.
+// off with ErrClosed. A dir in one of the ledger's folders is ErrOwnFolder.
 func (l *Ledger) Checkpoint(dir string) error {
 	if err := l.gate.Enter(); err != nil {
 		return err
@@ -29,10 +31,53 @@ func (l *Ledger) Checkpoint(dir string) error {
 	defer l.log.dieOnPanic("checkpoint")
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
-	if err := l.checkpoint(dir); err != nil {
+	dir = filepath.Clean(dir) // as place has it: the system would follow a link before ".."
+	err := l.outside(dir)
+	if err == nil {
+		err = l.checkpoint(dir)
+	}
+	if err != nil {
 		return fmt.Errorf("ledger: checkpoint into %s: %w", dir, err)
 	}
 	return nil
+}
+
+// outside refuses a dir in the folder of a store, which holds what the ledger knows and
+// nothing else: it removes what is left of checkpoints there, and a start removes the
+// tables that Pebble did not take.
+func (l *Ledger) outside(dir string) error {
+	at, err := place(l.o.FS, dir)
+	if err != nil {
+		return err
+	}
+	for _, s := range l.stores {
+		own, err := place(l.o.FS, s.dir)
+		if err != nil {
+			return err
+		}
+		// Rel of two absolute paths fails where they have no common root.
+		if rel, err := filepath.Rel(own, at); err == nil && filepath.IsLocal(rel) {
+			return ErrOwnFolder
+		}
+	}
+	return nil
+}
+
+// place returns the absolute path of dir, which need not exist, without the symbolic
+// links that are on it now. A file system in memory has none.
+func place(fs vfs.FS, dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil || vfs.Root(fs) != vfs.Default {
+		return abs, err
+	}
+	for d := abs; ; d = filepath.Dir(d) {
+		if real, err := filepath.EvalSymlinks(d); err == nil {
+			return filepath.Join(real, strings.TrimPrefix(abs, d)), nil
+		}
+		if d == filepath.Dir(d) {
+			return abs, nil
+		}
+	}
 }
 
 func (l *Ledger) checkpoint(dir string) (err error) {

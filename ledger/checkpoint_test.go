@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +80,61 @@ func TestCheckpointToAnotherDisk(t *testing.T) {
 		mustRedeem(t, l, acc, fps[:200], core.Digest{1}, core.StatusRedeemedBefore)
 		closeLedger(t, l)
 	}
+}
+
+// TestCheckpointInside refuses a checkpoint into a folder of the ledger, under whatever
+// name, and the ledger opens afterwards. What only looks like such a folder is none.
+func TestCheckpointInside(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	t.Run("files", func(t *testing.T) {
+		ledgerDir, disk, link := filepath.Join(root, "ledger"), filepath.Join(root, "disk"), filepath.Join(root, "link")
+		if err := os.Symlink(ledgerDir, link); err != nil {
+			t.Fatal(err)
+		}
+		deep := filepath.Join(root, "deep")
+		if err := os.Symlink(filepath.Join(disk, tablesName), deep); err != nil {
+			t.Fatal(err)
+		}
+		relative, err := filepath.Abs(".")
+		if err == nil {
+			relative, err = filepath.Rel(relative, ledgerDir)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		testCheckpointInside(t, vfs.Default, ledgerDir, disk,
+			[]string{filepath.Join(link, "copy"), filepath.Join(deep, "copy"), filepath.Join(relative, "copy")},
+			[]string{filepath.Join(root, "ledger2"), link + "/../copy"})
+	})
+	t.Run("memory", func(t *testing.T) {
+		testCheckpointInside(t, vfs.NewMem(), "ledger", "disk", nil, []string{"ledger2", "ledger/../copy"})
+	})
+}
+
+func testCheckpointInside(t *testing.T, fs vfs.FS, ledgerDir, disk string, inside, outside []string) {
+	o := testOptions(fs)
+	o.Disks = []string{disk}
+	l := open(t, ledgerDir, o)
+	acc := addAccount(t, l, 100)
+	withdraw(t, l, acc, 10)
+	for _, dir := range []string{ledgerDir, disk} {
+		inside = append(inside, dir,
+			fs.PathJoin(dir, checkpointName), fs.PathJoin(dir, checkpointName, "copy"), fs.PathJoin(dir, tablesName, "copy"),
+			fs.PathJoin(dir, redoName, "copy"), fs.PathJoin(dir, "new", "copy"), fs.PathJoin(dir, "..copy"), dir+"/new/../copy/")
+	}
+	for _, dir := range inside {
+		if err := l.Checkpoint(dir); !errors.Is(err, ErrOwnFolder) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	for _, dir := range outside {
+		if err := l.Checkpoint(dir); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	closeLedger(t, l)
+	mustAudit(t, open(t, ledgerDir, o))
 }
 
 // TestCheckpointLeft lets a ledger begin with what a checkpoint left that was broken off.

@@ -36,6 +36,8 @@ var (
 	ErrOverload = errors.New("ledger: too much work is waiting, ask again later")
 	// ErrUnavailable reports a database that does not answer. Nothing happened; ask again later.
 	ErrUnavailable = errors.New("ledger: the database does not answer, ask again later")
+	// ErrOwnFolder reports a checkpoint into one of the folders that the ledger is in.
+	ErrOwnFolder = errors.New("ledger: a checkpoint does not go into a folder of the ledger itself")
 	// ErrClosed reports a call after Close.
 	ErrClosed = errors.New("ledger: closed")
 )

@@ -180,6 +180,8 @@ func (s *Server) checkpoint(r *http.Request) (any, error) {
 	switch err := s.o.Accounts.Checkpoint(req.Dir); {
 	case errors.Is(err, fs.ErrExist):
 		return nil, s.failed("checkpoint written", problem.New(http.StatusConflict, "the folder "+req.Dir+" exists already: name a new one"))
+	case errors.Is(err, ledger.ErrOwnFolder):
+		return nil, s.failed("checkpoint written", badRequest("the folder %s is in a folder of the ledger itself: name one outside", req.Dir))
 	case err != nil:
 		return nil, s.failed("checkpoint written", err)
 	}

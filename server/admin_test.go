@@ -141,6 +141,7 @@ func TestAdmin(t *testing.T) {
 	}
 	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: copyTo}).want(t, "checkpoint into a folder that exists", 409)
 	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: "relative"}).want(t, "relative folder", 400)
+	h.adminDo("POST", wire.AdminPathCheckpoint, wire.Checkpoint{Dir: filepath.Join(st.Disks[0].Dir, "copy")}).want(t, "checkpoint into the ledger's folder", 400)
 
 	// Names are unique among active accounts; keys always.
 	other := ledger.Pin{7}.String()
