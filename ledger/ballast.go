@@ -57,7 +57,9 @@ func newBallast(fs vfs.FS, dir string, asked int64) ballast {
 
 func (b *ballast) path(name string) string { return b.fs.PathJoin(b.dir, name) }
 
-// fill creates the file. After an error nothing of it is there.
+// fill creates the file. After an error nothing of it is there, or, if held says so, all
+// of it: only its name was not synced. A power loss then may leave the other name, which
+// the next start tidies.
 func (b *ballast) fill() error {
 	err := b.write()
 	if err == nil {
@@ -98,20 +100,18 @@ func (b *ballast) tidy() error {
 }
 
 // release deletes the file and returns once the space is back: some file systems wait
-// for the deletion to be on disk.
+// for the deletion to be on disk. After an error the file is there if held says so.
 func (b *ballast) release() error {
-	if err := b.remove(ballastName, ballastNewName); err != nil {
+	if err := b.remove(ballastName); err != nil {
 		return err
 	}
 	b.held = 0
-	return b.syncDir()
+	return errors.Join(b.remove(ballastNewName), b.syncDir())
 }
 
-func (b *ballast) remove(names ...string) error {
-	for _, name := range names {
-		if err := b.fs.Remove(b.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+func (b *ballast) remove(name string) error {
+	if err := b.fs.Remove(b.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -100,6 +100,72 @@ func TestBallast(t *testing.T) {
 	}
 }
 
+// TestBallastNotSynced: where the file system fails once the ballast was deleted or laid,
+// the guard still knows which: the space of one that was given up is not issued away, and
+// one that was laid lets withdrawals go on.
+func TestBallastNotSynced(t *testing.T) {
+	t.Parallel()
+	const size, least = 5000, 1000
+	openDir := func(op errorfs.Op) bool { return op.Kind == errorfs.OpOpenDir && op.Path == "ledger" }
+	removeNew := func(op errorfs.Op) bool {
+		return op.Kind == errorfs.OpRemove && op.Path == "ledger/"+ballastNewName
+	}
+	for _, c := range []struct {
+		name      string
+		fails     func(op errorfs.Op) bool
+		whileLaid bool // with the ballast there
+	}{
+		{"the folder cannot be synced after the ballast was given up", openDir, false},
+		{"an unfinished one cannot be deleted with the ballast", removeNew, false},
+		{"the folder cannot be synced after the ballast was laid", openDir, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			disk := newFullDisk()
+			disk.free(1 << 20)
+			var failing atomic.Bool
+			o := testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if c.fails(op) && c.whileLaid == (disk.size(ballastName) >= 0) && failing.CompareAndSwap(true, false) {
+					return syscall.EIO
+				}
+				return nil
+			})))
+			o.MinFreeBytes, o.BallastBytes = least, size
+			now := time.Unix(1_800_000_000, 0)
+			o.Now = func() time.Time { return now }
+			l := open(t, "ledger", o)
+			acc := addAccount(t, l, 100)
+			fps := withdraw(t, l, acc, 10)
+
+			writeFile(t, disk.mem, disk.mem.PathJoin("ledger", ballastNewName), []byte("as a power loss leaves it"))
+			disk.full.Store(true)
+			failing.Store(true)
+			mustRedeem(t, l, acc, fps[:5], core.Digest{1}, core.StatusOK)
+			if n := l.Stats().BallastBytes; n != 0 || disk.size(ballastName) >= 0 {
+				t.Fatalf("the ballast has %d bytes, and %d by the counters", disk.size(ballastName), n)
+			}
+			disk.full.Store(false)
+			disk.free(least + size - 1) // with what the ballast left
+			for range 2 {               // in the same second, and when the disk was asked again
+				if _, err := l.Withdraw(ctx, acc, freshRequest(), freshSalt(), 1); !errors.Is(err, ErrLowDisk) {
+					t.Errorf("withdrawal from the ballast's space: %v", err)
+				}
+				now = now.Add(time.Second)
+			}
+			disk.free(least + size)
+			withdraw(t, l, acc, 1)
+			if n := l.Stats().BallastBytes; n != size || disk.size(ballastName) != size {
+				t.Errorf("the ballast has %d bytes, and %d by the counters", disk.size(ballastName), n)
+			}
+			if failing.Load() {
+				t.Error("nothing failed")
+			}
+			now = now.Add(time.Second)
+			withdraw(t, l, acc, 1)
+		})
+	}
+}
+
 // TestBallastAtOpen: what a start makes of what it finds.
 func TestBallastAtOpen(t *testing.T) {
 	disk := newFullDisk()

@@ -46,11 +46,15 @@ func (d *diskGuard) full() {
 		return
 	}
 	bytes := d.ballast.held
-	if err := d.ballast.release(); err != nil {
+	err := d.ballast.release()
+	if d.ballast.held > 0 {
 		d.logger.Error("ledger: disk is full, and the ballast cannot be deleted", "dir", d.dir, "error", err)
 		return
 	}
-	d.released, d.tooFull = true, true
+	d.released, d.tooFull = true, true // whatever the error: the file is gone
+	if err != nil {
+		d.logger.Error("ledger: the ballast is deleted, and its space comes back later", "dir", d.dir, "error", err)
+	}
 	d.logger.Error("ledger: disk is full: the ballast is given up so that redeems go on, withdrawals are refused; free space now",
 		"dir", d.dir, "ballast_bytes", bytes)
 }
@@ -88,20 +92,21 @@ func (d *diskGuard) low(now time.Time) bool {
 
 // layLocked lays the ballast if it is missing and there is room for it beside the
 // space that must stay available. One that was given up counts as given up until then:
-// otherwise the space that it left would be taken for free, and issued away.
+// otherwise the space that it left would be taken for free, and issued away. One that is
+// there counts as laid, though an error came with it: nothing would lay it again.
 func (d *diskGuard) layLocked(available uint64) {
-	if d.ballast.held > 0 {
-		return
-	}
-	if d.ballast.size > 0 {
+	if d.ballast.held == 0 && d.ballast.size > 0 {
 		if available < d.min+uint64(d.ballast.size) {
 			return
 		}
 		if err := d.ballast.fill(); err != nil {
-			d.logger.Error("ledger: the ballast cannot be laid", "dir", d.dir, "error", err)
+			d.logger.Error("ledger: the ballast cannot be laid, or not durably", "dir", d.dir, "error", err)
+		} else {
+			d.logger.Info("ledger: ballast laid, to be given up when the disk is full", "dir", d.dir, "ballast_bytes", d.ballast.size)
+		}
+		if d.ballast.held == 0 {
 			return
 		}
-		d.logger.Info("ledger: ballast laid, to be given up when the disk is full", "dir", d.dir, "ballast_bytes", d.ballast.size)
 	}
 	d.released = false
 }
