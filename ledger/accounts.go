@@ -138,10 +138,13 @@ func (l *Ledger) report(id AccountID) (a Account, err error) {
 	return a, nil
 }
 
-// tallies are an account's tallies that are in memory.
+// tallies are an account's tallies that are in memory. While they are equal the account
+// has not changed: tallies only grow, and one that was loaded, grew and was dropped again
+// has left a trim. Those are too rare for it to matter that one counts for every account.
 type tallies struct {
-	sum  tally
-	have [maxShards]bool // of these shards
+	sum   tally
+	have  [maxShards]bool // of these shards
+	trims uint64          // of all shards' books
 }
 
 func (l *Ledger) lockBooks() {
@@ -159,6 +162,7 @@ func (l *Ledger) unlockBooks() {
 // talliesLocked expects the locks of all books.
 func (l *Ledger) talliesLocked(id AccountID) (t tallies) {
 	for _, s := range l.shards {
+		t.trims += s.books.trims
 		if r := s.books.rows[id]; r != nil {
 			t.sum.add(r.tally)
 			t.have[s.index] = true

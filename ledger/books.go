@@ -13,9 +13,10 @@ import (
 // changes of a batch, and publishes them once the batch can no longer fail. Others
 // read the published figures under mu. A row that is not here is as Pebble has it.
 type books struct {
-	mu       sync.Mutex // guards counters, rows, and the tallies in them
+	mu       sync.Mutex // guards counters, rows, the tallies in them, and trims
 	counters counters
 	rows     map[AccountID]*tallyRow
+	trims    uint64 // times that rows were dropped
 
 	// Owned by the committer.
 	current counters    // counters with the batch being made
@@ -93,6 +94,7 @@ func (b *books) trim() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.trims++
 	for acc, r := range b.rows {
 		if !r.unsaved {
 			delete(b.rows, acc)
