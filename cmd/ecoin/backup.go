@@ -71,6 +71,11 @@ func (c *ledgerBackupCmd) copy(ctx context.Context, log *slog.Logger, to string,
 	if err != nil {
 		return m, err
 	}
+	for _, own := range append([]string{filepath.Join(dir, "ledger")}, c.Disk...) {
+		if in(own, to) {
+			return m, ledger.ErrOwnFolder
+		}
+	}
 	now := time.Now().UTC()
 	from := filepath.Join(dir, "ledger.checkpoint-"+stamp(now))
 	defer func() { err = errors.Join(err, os.RemoveAll(from)) }()
@@ -98,6 +103,16 @@ func (c *ledgerBackupCmd) copy(ctx context.Context, log *slog.Logger, to string,
 		err = backup.Sync(filepath.Dir(to))
 	}
 	return m, err
+}
+
+// in reports whether a path is in a folder, or is that folder, by their names.
+func in(folder, path string) bool {
+	abs, err := filepath.Abs(folder)
+	if err != nil {
+		return false
+	}
+	rel, err := filepath.Rel(abs, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // copyFolder is backup.Copy with progress.

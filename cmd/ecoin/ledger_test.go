@@ -25,8 +25,11 @@ func TestBackup(t *testing.T) {
 	if code, _, stderr := ecoin(t, "ledger", "backup", copied, "--dir", b.dir); code == 0 || !strings.Contains(stderr, "copy") {
 		t.Errorf("a second backup into the same folder: exit code %d, %s", code, stderr)
 	}
-	if code, _, stderr := ecoin(t, "ledger", "backup", filepath.Join(b.dir, "ledger", "tables", "copy"), "--dir", b.dir); code != 1 || !strings.Contains(stderr, "in a folder of the ledger itself") {
-		t.Errorf("a backup into the ledger's own folder: exit code %d, %s", code, stderr)
+	for _, kind := range [][]string{nil, {"--copy"}} {
+		code, _, stderr := ecoin(t, append([]string{"ledger", "backup", filepath.Join(b.dir, "ledger", "tables", "copy"), "--dir", b.dir}, kind...)...)
+		if code != 1 || !strings.Contains(stderr, "into a folder of the ledger itself") {
+			t.Errorf("a backup into the ledger's own folder, %v: exit code %d, %s", kind, code, stderr)
+		}
 	}
 	if _, err := c.Withdraw(context.Background(), [16]byte{2}, 10); err != nil { // not in the copy
 		t.Fatal(err)
