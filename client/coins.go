@@ -29,7 +29,8 @@ type Refunded struct {
 // Withdraw buys n coins, 1 to wire.MaxWithdraw, with the account's credit. id makes
 // the call repeatable: choose it at random, keep it until the coins are safe, and
 // ask again with the same id and n after an error that is not definite; the bank
-// then gives the same coins and debits nothing. An id used with another n is refused.
+// then gives the same coins and debits nothing. Once a call was left in doubt, only
+// coins, or the refusal of an id that was used with another n (409), end the asking.
 //
 // The coins are secrets; the caller wipes them.
 func (c *Client) Withdraw(ctx context.Context, id [16]byte, n int) ([]core.Coin, error) {

@@ -12,9 +12,11 @@ import (
 // bank refused it with a status that promises so (4xx, 503, 507), or an argument
 // was wrong and nothing was sent.
 //
-// It speaks of this call alone. If an earlier call with the same arguments ended
-// in doubt, a 503 for this one leaves that doubt; a 4xx that depends on the
-// arguments or the balance settles it.
+// It speaks of this call alone. If an earlier call with the same arguments ended in
+// doubt, of this process or of one before it, that one may still be under way at the
+// bank. A 4xx that depends on the arguments alone (400, 409, 411, 413, 415) settles the
+// doubt; a 503 leaves it, and so does a 402, for the balance may be another when the
+// earlier call comes to it.
 func Definite(err error) bool {
 	var p *problem.Problem
 	var a *argumentError

@@ -115,17 +115,18 @@ func worthwhile(err error) bool {
 }
 
 // settles reports whether a definite refusal says that the tries before did nothing
-// either: it is about the bytes of the call or the balance, and would have been theirs.
-// That the bank is busy now says nothing of them, nor does the role that the account has
-// now.
+// either, and will not: it is about the bytes of the call, which are theirs too, or about
+// a withdrawal of another n, which stands in their way as well. What may change says
+// nothing of them: how busy the bank is, the role of the account, its balance. A try that
+// waits inside the bank finds the credit that was granted after this refusal.
 func settles(err error) bool {
 	var p *problem.Problem
 	return errors.As(err, &p) && slices.Contains(settling, p.Status)
 }
 
 var settling = []int{
-	http.StatusBadRequest, http.StatusPaymentRequired, http.StatusConflict,
-	http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+	http.StatusBadRequest, http.StatusConflict, http.StatusLengthRequired,
+	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 }
 
 // outcome returns err so that it is definite only without doubt.

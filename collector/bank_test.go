@@ -118,12 +118,15 @@ func TestWithdrawRefusals(t *testing.T) {
 		name     string
 		lose     int
 		refuse   error
-		requests int
+		requests int // left
 	}{
 		{"overloaded", 0, refusal(http.StatusServiceUnavailable), 0},
 		{"overloaded after a lost answer", 1, refusal(http.StatusServiceUnavailable), 1},
 		{"wrong role", 0, refusal(http.StatusForbidden), 0},
-		{"no credit after a lost answer", 1, refusal(http.StatusPaymentRequired), 0},
+		{"no credit", 0, refusal(http.StatusPaymentRequired), 0},
+		{"no credit after a lost answer", 1, refusal(http.StatusPaymentRequired), 1},
+		{"another count", 0, refusal(http.StatusConflict), 0},
+		{"another count after a lost answer", 1, refusal(http.StatusConflict), 1},
 		{"unknown", 0, errors.New("connection reset"), 1},
 	}
 	for _, tt := range tests {
@@ -140,7 +143,62 @@ func TestWithdrawRefusals(t *testing.T) {
 				t.Errorf("error %v, want %v", err, tt.refuse)
 			}
 			v.wantCounts(wallet.Counts{Requests: tt.requests})
+			if changed := strings.HasPrefix(tt.name, "another count after"); (len(v.w.Problems()) == 1) != changed {
+				t.Errorf("problems %v", v.w.Problems())
+			}
 		})
+	}
+}
+
+// delayedBank keeps its first withdrawal waiting, beyond the client's patience, until
+// release.
+type delayedBank struct {
+	*fakeBank
+	release func() ([]core.Coin, error) // of what waits; nil before
+}
+
+func (b *delayedBank) Withdraw(ctx context.Context, id [16]byte, n int) ([]core.Coin, error) {
+	if b.release == nil {
+		b.release = func() ([]core.Coin, error) { return b.fakeBank.Withdraw(ctx, id, n) }
+		return nil, errLost
+	}
+	return b.fakeBank.Withdraw(ctx, id, n)
+}
+
+// TestDelayedWithdrawal: a withdrawal waits inside the bank while the account has too
+// little credit for it. The collector goes on with the credit there is, and has the
+// coins of that withdrawal when it went through after all.
+func TestDelayedWithdrawal(t *testing.T) {
+	var bank *delayedBank
+	v := newWorld(t, 0, 2, func(o *Options) {
+		bank = &delayedBank{fakeBank: o.Bank.(*fakeBank)}
+		o.Bank, o.Refill = bank, 4
+	})
+	if _, err := v.c.Do(ctx, "summary", []byte("x")); !errors.Is(err, errLost) {
+		t.Fatal(err)
+	}
+	work := func() {
+		t.Helper()
+		if _, err := v.c.Do(ctx, "summary", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work()
+	work()
+	v.wantCounts(wallet.Counts{Requests: 1})
+	if _, err := v.c.Do(ctx, "summary", []byte("x")); !errors.Is(err, ErrNoCoin) || passing(err) || !strings.Contains(err.Error(), "ecoin trust credit") {
+		t.Errorf("without credit: %v", err)
+	}
+	v.wantCounts(wallet.Counts{Requests: 1})
+
+	v.bank.balance = 5
+	if _, err := bank.release(); err != nil {
+		t.Fatal(err)
+	}
+	work()
+	v.wantCounts(wallet.Counts{Coins: 4}) // left of 4 that came late and 1 for the credit left
+	if v.bank.balance != 0 || len(v.bank.coins) != 7 {
+		t.Errorf("balance %d, %d coins made", v.bank.balance, len(v.bank.coins))
 	}
 }
 

@@ -42,7 +42,7 @@ func (c *Collector) Withdraw(ctx context.Context, n int) (int, error) {
 // withdraw makes one withdrawal of n coins, or of the whole balance if that is less.
 func (c *Collector) withdraw(ctx context.Context, n int) (int, error) {
 	got, err := c.o.Wallet.Withdraw(ctx, c.ask, n)
-	if !errors.Is(err, wallet.ErrNoWithdrawal) {
+	if !errors.Is(err, wallet.ErrNoCredit) {
 		return got, err
 	}
 	account, aerr := c.o.Bank.Account(ctx)
@@ -64,9 +64,9 @@ func (c *Collector) ask(ctx context.Context, key [16]byte, n int) ([]core.Coin, 
 	var p *problem.Problem
 	switch {
 	case errors.As(err, &p) && p.Status == http.StatusPaymentRequired:
-		// The bank looks for a withdrawal with this key before it looks at the
-		// balance: that it speaks of the balance means that there is none.
-		return nil, fmt.Errorf("%w: %w", wallet.ErrNoWithdrawal, err)
+		return nil, fmt.Errorf("%w: %w", wallet.ErrNoCredit, err)
+	case errors.As(err, &p) && p.Status == http.StatusConflict:
+		return nil, fmt.Errorf("%w: %w", wallet.ErrOtherCount, err)
 	case client.Definite(err):
 		return nil, fmt.Errorf("%w: %w", wallet.ErrRefused, err)
 	}

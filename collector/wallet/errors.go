@@ -22,10 +22,15 @@ var (
 	// call whose answer was lost.
 	ErrRefused = errors.New("the bank refused")
 
-	// ErrNoWithdrawal is wrapped by the error of an [Ask] when the bank promises
-	// that it holds no withdrawal under the key, so that no coin is lost if the
-	// key is given up.
-	ErrNoWithdrawal = errors.New("the bank made no such withdrawal")
+	// ErrNoCredit is wrapped by the error of an [Ask] when this call did nothing
+	// because the balance is too small. An earlier call may still be under way at
+	// the bank, and find more.
+	ErrNoCredit = errors.New("not enough credit")
+
+	// ErrOtherCount is wrapped by the error of an [Ask] when the bank holds a
+	// withdrawal under the key, of another number of coins, so that neither this
+	// call nor one before it did or will do anything.
+	ErrOtherCount = errors.New("the bank made this withdrawal with another number of coins")
 )
 
 // A Problem is something about one file or folder that its owner has to put

@@ -14,19 +14,24 @@ import (
 // again with the same key and n it returns the same coins, and nothing is debited
 // again. The caller wipes the coins.
 //
-// Its error wraps ErrRefused if this call did nothing, and ErrNoWithdrawal if the
-// bank holds no withdrawal with this key at all. Any other error leaves open
-// whether the withdrawal happened.
+// Its error wraps ErrNoCredit, ErrOtherCount or ErrRefused if this call did nothing, the
+// last for any reason but those of the first two. Any other error leaves open whether
+// the withdrawal happened.
 type Ask func(ctx context.Context, key [16]byte, n int) ([]core.Coin, error)
+
+// maxUnsettled bounds the withdrawals under way, beside which a new one is made.
+const maxUnsettled = 8
 
 // Withdraw adds n coins, 1 to MaxWithdraw, and returns how many were added. First it
 // completes the withdrawals under way, as Resume does, whose coins count too; if
-// that fails there is no new one.
+// that fails there is no new one. Only if all that they lack is credit, and they are
+// fewer than 8, there is: they may have been for more than the account has now, and
+// would keep it from using that.
 //
 // When Withdraw returns an error the coins may have been debited. They are not lost:
 // the request stays in the wallet, and Resume, or the next Withdraw, of this or a
-// later process, gets them. Only if the bank is certain that it debited nothing is
-// the request dropped.
+// later process, gets them. The request is dropped only if its very first question
+// certainly did nothing.
 func (w *Wallet) Withdraw(ctx context.Context, ask Ask, n int) (int, error) {
 	if n < 1 || n > MaxWithdraw {
 		return 0, fmt.Errorf("wallet: withdraw %d coins: choose 1 to %d", n, MaxWithdraw)
@@ -34,7 +39,7 @@ func (w *Wallet) Withdraw(ctx context.Context, ask Ask, n int) (int, error) {
 	w.withdrawing.Lock()
 	defer w.withdrawing.Unlock()
 	before, err := w.resumeLocked(ctx, ask)
-	if err != nil {
+	if err != nil && !(errors.Is(err, ErrNoCredit) && w.Counts().Requests < maxUnsettled) {
 		return before, err
 	}
 	key := newKey()
@@ -44,7 +49,7 @@ func (w *Wallet) Withdraw(ctx context.Context, ask Ask, n int) (int, error) {
 	got, err := w.fetch(ctx, ask, key, n)
 	if err != nil {
 		// The key is new: if this first question did nothing, nothing was done.
-		if errors.Is(err, ErrRefused) || errors.Is(err, ErrNoWithdrawal) {
+		if errors.Is(err, ErrRefused) || errors.Is(err, ErrNoCredit) || errors.Is(err, ErrOtherCount) {
 			return before, errors.Join(err, w.drop(key))
 		}
 		return before, err
@@ -54,7 +59,10 @@ func (w *Wallet) Withdraw(ctx context.Context, ask Ask, n int) (int, error) {
 }
 
 // Resume completes the withdrawals under way, which an earlier process or an earlier
-// call left without an answer, and returns how many coins that added.
+// call left without an answer, and returns how many coins that added. A withdrawal that
+// the account's credit does not suffice for stays under way: a question before this one
+// may have been delayed inside the bank, and may yet find credit. If all that was missing
+// is credit, the error wraps ErrNoCredit.
 func (w *Wallet) Resume(ctx context.Context, ask Ask) (int, error) {
 	w.withdrawing.Lock()
 	defer w.withdrawing.Unlock()
@@ -100,8 +108,9 @@ func (w *Wallet) addRequests(n int) {
 }
 
 // complete finishes what it finds in withdraw/ and returns the names of the coins
-// that can now be taken. Without ask it does what needs no bank. It stops at the
-// first withdrawal that fails; the order is that of the keys, which are random.
+// that can now be taken. Without ask it does what needs no bank. It stops at the first
+// withdrawal that fails for any other reason than credit; the order is that of the
+// keys, which are random.
 func (w *Wallet) complete(ctx context.Context, ask Ask) (got []string, err error) {
 	names, err := w.fs.list(withdrawDir)
 	if err != nil {
@@ -150,6 +159,7 @@ func (w *Wallet) complete(ctx context.Context, ask Ask) (got []string, err error
 	if ask == nil {
 		return got, nil
 	}
+	var poor error
 	for _, key := range requests {
 		n, err := w.readRequest(key)
 		var p *Problem
@@ -161,14 +171,17 @@ func (w *Wallet) complete(ctx context.Context, ask Ask) (got []string, err error
 		}
 		more, err := w.fetch(ctx, ask, key, n)
 		got = append(got, more...)
-		if errors.Is(err, ErrNoWithdrawal) {
-			err = errors.Join(err, w.drop(key))
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrNoCredit):
+			// Somebody asked before, or died before he could tell whether he did.
+			poor = fmt.Errorf("%w; an earlier try may still be under way: its request is kept, and asked for again later", err)
+		case errors.Is(err, ErrOtherCount):
+			w.note(key.path(endRequest), "the bank made this withdrawal with another number of coins, so this file was changed: put it back from a copy, or delete it if there is none")
+		case err != nil:
 			return got, err
 		}
 	}
-	return got, nil
+	return got, poor
 }
 
 // readRequest returns how many coins the request with the given key asks for. A

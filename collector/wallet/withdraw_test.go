@@ -67,17 +67,20 @@ func TestWithdrawLostAnswer(t *testing.T) {
 
 // When a request may be dropped: only when it is certain that nothing was debited.
 func TestWithdrawRefused(t *testing.T) {
-	refused, never := fmt.Errorf("overloaded: %w", ErrRefused), fmt.Errorf("no credit: %w", ErrNoWithdrawal)
+	refused, poor, other := fmt.Errorf("overloaded: %w", ErrRefused), fmt.Errorf("balance 2: %w", ErrNoCredit), fmt.Errorf("not 3: %w", ErrOtherCount)
 	tests := []struct {
 		name    string
-		answers []error // to the questions under one key
+		answers []error // to all questions of one call after the other
 		want    int     // requests left
 	}{
 		{"refused at once", []error{refused}, 0},
-		{"no credit at once", []error{never}, 0},
+		{"no credit at once", []error{poor}, 0},
+		{"no credit again and again", []error{poor, poor}, 0},
+		{"another count at once", []error{other}, 0},
 		{"unknown", []error{errLost}, 1},
 		{"refused after unknown", []error{errLost, refused}, 1},
-		{"no credit after unknown", []error{errLost, never}, 0},
+		{"no credit after unknown", []error{errLost, poor, poor}, 1},
+		{"another count after unknown", []error{errLost, other}, 1},
 		{"canceled", []error{context.Canceled}, 1},
 	}
 	for _, tt := range tests {
@@ -96,6 +99,128 @@ func TestWithdrawRefused(t *testing.T) {
 				t.Errorf("files left %q, want %d", left, tt.want)
 			}
 		})
+	}
+}
+
+// account is an account at a testBank: a key that it knows costs nothing.
+type account struct {
+	testBank
+	balance int
+	known   map[[16]byte]bool
+}
+
+func (a *account) ask(ctx context.Context, key [16]byte, n int) ([]core.Coin, error) {
+	if !a.known[key] {
+		if a.balance < n {
+			return nil, fmt.Errorf("balance %d: %w", a.balance, ErrNoCredit)
+		}
+		a.balance -= n
+		if a.known == nil {
+			a.known = map[[16]byte]bool{}
+		}
+		a.known[key] = true
+	}
+	return a.testBank.ask(ctx, key, n)
+}
+
+// TestNoCreditSettlesNothing: the first try waits inside the bank, a later one finds no
+// credit, and then the first one finds some. Its coins must still be asked for, by
+// another process too, and meanwhile the wallet uses the credit there is.
+func TestNoCreditSettlesNothing(t *testing.T) {
+	ctx := context.Background()
+	w, dir := newWallet(t, 0)
+	a := &account{balance: 2}
+	var late func()
+	delayed := func(_ context.Context, key [16]byte, n int) ([]core.Coin, error) {
+		late = func() {
+			if _, err := a.ask(ctx, key, n); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil, errLost
+	}
+	if _, err := w.Withdraw(ctx, delayed, 5); !errors.Is(err, errLost) {
+		t.Fatal(err)
+	}
+	w.Close()
+	w = reopen(t, dir)
+	if n, err := w.Resume(ctx, a.ask); n != 0 || !errors.Is(err, ErrNoCredit) {
+		t.Fatalf("without credit: %d coins, %v", n, err)
+	}
+	if n, err := w.Withdraw(ctx, a.ask, 2); err != nil || n != 2 {
+		t.Fatalf("with the credit there is: %d coins, %v", n, err)
+	}
+	if _, err := w.Withdraw(ctx, a.ask, 1); !errors.Is(err, ErrNoCredit) {
+		t.Fatalf("with none left: %v", err)
+	}
+	if got, want := w.Counts(), (Counts{Coins: 2, Requests: 1}); got != want {
+		t.Fatalf("counts %+v, want %+v", got, want)
+	}
+	a.balance += 9
+	late()
+	if n, err := w.Resume(ctx, a.ask); err != nil || n != 5 {
+		t.Errorf("the first try went through: %d coins, %v", n, err)
+	}
+	if got, want := w.Counts(), (Counts{Coins: 7}); got != want || a.balance != 4 || len(a.issued) != 7 {
+		t.Errorf("counts %+v, want %+v; balance %d, %d coins issued", got, want, a.balance, len(a.issued))
+	}
+}
+
+// TestUnsettledWithdrawalsAreBounded: on a line that loses every first question of an
+// empty account, requests pile up no further than so far, and so do questions.
+func TestUnsettledWithdrawalsAreBounded(t *testing.T) {
+	w, dir := newWallet(t, 0)
+	asked := map[[16]byte]int{}
+	ask := func(_ context.Context, key [16]byte, _ int) ([]core.Coin, error) {
+		if asked[key]++; asked[key] == 1 {
+			return nil, errLost
+		}
+		return nil, ErrNoCredit
+	}
+	for range 3 * maxUnsettled {
+		if _, err := w.Withdraw(context.Background(), ask, 3); !errors.Is(err, errLost) && !errors.Is(err, ErrNoCredit) {
+			t.Fatal(err)
+		}
+	}
+	if got := w.Counts().Requests; got != maxUnsettled || len(asked) != maxUnsettled {
+		t.Errorf("%d requests under %d keys, want %d", got, len(asked), maxUnsettled)
+	}
+	if left := ls(t, filepath.Join(dir, withdrawDir)); len(left) != maxUnsettled {
+		t.Errorf("files left %q, want %d", left, maxUnsettled)
+	}
+	var b testBank
+	if n, err := w.Withdraw(context.Background(), b.ask, 3); err != nil || n != 3*maxUnsettled+3 {
+		t.Errorf("with credit: %d coins, %v", n, err)
+	}
+}
+
+// TestChangedCount: a request that the bank knows by another count is the owner's to
+// repair, as a damaged one is, and keeps no other from its coins.
+func TestChangedCount(t *testing.T) {
+	w, dir := newWallet(t, 0)
+	ctx := context.Background()
+	var b testBank
+	if _, err := w.Withdraw(ctx, func(context.Context, [16]byte, int) ([]core.Coin, error) { return nil, errLost }, 3); !errors.Is(err, errLost) {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, withdrawDir, ls(t, filepath.Join(dir, withdrawDir))[0])
+	ask := func(ctx context.Context, key [16]byte, n int) ([]core.Coin, error) {
+		if strings.HasPrefix(filepath.Base(file), requestKey(key).String()) {
+			return nil, ErrOtherCount
+		}
+		return b.ask(ctx, key, n)
+	}
+	if n, err := w.Withdraw(ctx, ask, 2); err != nil || n != 2 {
+		t.Errorf("withdrew %d coins beside it, %v", n, err)
+	}
+	if got, want := w.Counts(), (Counts{Coins: 2, Requests: 1}); got != want {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+	if p := w.Problems(); len(p) != 1 || p[0].Path != file || !strings.Contains(p[0].Text, "another number of coins") {
+		t.Errorf("problems %v", p)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the request is gone: %v", err)
 	}
 }
 
@@ -268,7 +393,8 @@ func TestForeignFileInStage(t *testing.T) {
 	}
 }
 
-// Any sequence of calls, lost answers, power failures and reopenings.
+// Any sequence of calls, lost answers, refusals, calls that the bank comes to late, power
+// failures and reopenings.
 func TestWalletModel(t *testing.T) {
 	ctx := context.Background()
 	rapid.Check(t, func(t *rapid.T) {
@@ -278,6 +404,28 @@ func TestWalletModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		var held []*Held
+		type question struct {
+			key [16]byte
+			n   int
+		}
+		var delayed []question // inside the bank, with nobody waiting for them
+		asking := func(t *rapid.T) Ask {
+			return func(ctx context.Context, key [16]byte, n int) ([]core.Coin, error) {
+				l.bank.lose = 0
+				switch rapid.SampledFrom([]string{"answered", "lost", "delayed", "no credit"}).Draw(t, "question") {
+				case "lost":
+					l.bank.lose = 1
+				case "delayed":
+					delayed = append(delayed, question{key, n})
+					return nil, errLost
+				case "no credit":
+					if !l.bank.issued[testCoin(key, 0)] {
+						return nil, ErrNoCredit
+					}
+				}
+				return l.bank.ask(ctx, key, n)
+			}
+		}
 		must := func(err error) {
 			if err != nil {
 				t.Fatal(err)
@@ -290,15 +438,23 @@ func TestWalletModel(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"withdraw": func(t *rapid.T) {
-				l.bank.lose = rapid.IntRange(0, 1).Draw(t, "lose")
-				if _, err := w.Withdraw(ctx, l.bank.ask, rapid.IntRange(1, 4).Draw(t, "n")); !errors.Is(err, errLost) {
+				if _, err := w.Withdraw(ctx, asking(t), rapid.IntRange(1, 4).Draw(t, "n")); !errors.Is(err, errLost) && !errors.Is(err, ErrNoCredit) {
 					must(err)
 				}
 			},
-			"resume": func(*rapid.T) {
+			"resume": func(t *rapid.T) {
+				if _, err := w.Resume(ctx, asking(t)); !errors.Is(err, errLost) && !errors.Is(err, ErrNoCredit) {
+					must(err)
+				}
+			},
+			"late": func(t *rapid.T) {
+				if len(delayed) == 0 {
+					t.Skip("nothing is delayed")
+				}
 				l.bank.lose = 0
-				_, err := w.Resume(ctx, l.bank.ask)
+				_, err := l.bank.ask(ctx, delayed[0].key, delayed[0].n)
 				must(err)
+				delayed = delayed[1:]
 			},
 			"take": func(*rapid.T) {
 				h, err := l.take(w)
