@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"ecoin/core"
-	"ecoin/internal/httpserve"
 	"ecoin/internal/identity"
 	"ecoin/internal/problem"
 )
@@ -76,36 +75,25 @@ func allow(w http.ResponseWriter, r *http.Request, contentType string, methods .
 	return nil
 }
 
-// readBody reads a request body of at most limit bytes.
-func readBody(r *http.Request, limit int64) ([]byte, *problem.Problem) {
-	body, err := httpserve.ReadBody(r.Body, r.ContentLength, limit)
-	switch {
-	case errors.Is(err, httpserve.ErrTooLarge):
-		return nil, problem.New(http.StatusRequestEntityTooLarge, "the body may have at most "+strconv.FormatInt(limit, 10)+" bytes")
-	case err != nil:
-		return nil, problem.New(http.StatusBadRequest, "the body did not arrive whole")
-	}
-	return body, nil
-}
-
 // caller is the pin of the request's client certificate.
 func caller(r *http.Request) pin { return identity.PinOf(r.TLS.PeerCertificates[0]) }
 
 func (d *Director) operation(w http.ResponseWriter, r *http.Request, analysis string) *problem.Problem {
+	request, p := d.bodies.read(r, d.o.MaxBody)
+	defer d.bodies.release(request)
+	if p != nil {
+		return p
+	}
+	if _, err := core.ParseRequest(request.b); err != nil {
+		return problem.New(http.StatusBadRequest, err.Error())
+	}
 	select {
-	case d.slots <- struct{}{}: // before the body: a slot stands for the memory of one
+	case d.slots <- struct{}{}: // after the body: who sends none, or sends it slowly, keeps nobody out
 		defer func() { <-d.slots }()
 	default:
 		return overload("the director is full; nothing was sent to an analyst: try later, with a new coin")
 	}
-	request, p := readBody(r, d.o.MaxBody)
-	if p != nil {
-		return p
-	}
-	if _, err := core.ParseRequest(request); err != nil {
-		return problem.New(http.StatusBadRequest, err.Error())
-	}
-	a, p := d.relay(r.Context(), analysis, request)
+	a, p := d.relay(r.Context(), analysis, request.b)
 	if p != nil {
 		return p
 	}
@@ -121,11 +109,12 @@ func (d *Director) operation(w http.ResponseWriter, r *http.Request, analysis st
 }
 
 func (d *Director) register(w http.ResponseWriter, r *http.Request, id string) *problem.Problem {
-	body, p := readBody(r, maxRegistration)
+	body, p := d.bodies.read(r, maxRegistration)
+	defer d.bodies.release(body)
 	if p != nil {
 		return p
 	}
-	reg, err := parseRegistration(body)
+	reg, err := parseRegistration(body.b)
 	if err != nil {
 		return problem.New(http.StatusBadRequest, err.Error())
 	}

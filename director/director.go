@@ -28,17 +28,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"ecoin/internal/fair"
 	"ecoin/internal/httpserve"
 	"ecoin/internal/identity"
 )
 
 // Options configures New. Identity is required; every other zero value is a safe
-// default. Requests and replies take at most about MaxOperations * 4 * MaxBody of
-// memory: each sits in a buffer of up to twice its length.
+// default. Requests take at most MaxOperations * 2 * MaxBody of memory and 16 KiB a
+// connection, shared fairly among the addresses that they come from; replies about as
+// much, in buffers of up to twice their length.
 type Options struct {
 	Address  string             // host:port to listen on; "" means 127.0.0.1:0
 	Identity *identity.Identity // for collectors, and for analysts, who know the director by it
@@ -53,6 +56,8 @@ type Options struct {
 	DrainTimeout  time.Duration // for operations under way when Run is asked to end; 0 means 5 s
 	MaxConns      int           // open connections; 0 means 8192
 
+	MaxConnsPerAddress int // of one IPv4 address or IPv6 /64; 0 means a quarter of MaxConns
+
 	Logger *slog.Logger // nil means slog.Default()
 }
 
@@ -61,7 +66,7 @@ func (o *Options) setDefaults() error {
 		return errors.New("director: an identity is required")
 	}
 	if o.MaxBody < 0 || o.MaxOperations < 0 || o.MaxCapacity < 0 || o.MaxAnalysts < 0 || o.MaxPerKey < 0 ||
-		o.Timeout < 0 || o.DialTimeout < 0 || o.DrainTimeout < 0 || o.MaxConns < 0 {
+		o.Timeout < 0 || o.DialTimeout < 0 || o.DrainTimeout < 0 || o.MaxConns < 0 || o.MaxConnsPerAddress < 0 {
 		return errors.New("director: limits and time-outs must not be negative; 0 is the default")
 	}
 	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
@@ -72,6 +77,8 @@ func (o *Options) setDefaults() error {
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	o.DialTimeout = cmp.Or(o.DialTimeout, 3*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
+	o.MaxConns = cmp.Or(o.MaxConns, 8192)
+	o.MaxConnsPerAddress = cmp.Or(o.MaxConnsPerAddress, max(o.MaxConns/4, 1))
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -83,7 +90,8 @@ type Director struct {
 	o        Options
 	server   *httpserve.Server
 	registry *registry
-	slots    chan struct{} // one element per operation under way
+	bodies   bodies
+	slots    chan struct{} // one element per operation whose request is here
 }
 
 // New opens the director's address.
@@ -92,6 +100,7 @@ func New(o Options) (*Director, error) {
 		return nil, err
 	}
 	d := &Director{o: o, registry: newRegistry(&o), slots: make(chan struct{}, o.MaxOperations)}
+	d.bodies.memory = fair.New[netip.Addr](2 * o.MaxOperations * int(o.MaxBody))
 	var err error
 	d.server, err = httpserve.Listen(httpserve.Options{
 		Address:       o.Address,
@@ -101,6 +110,8 @@ func New(o Options) (*Director, error) {
 		DrainTimeout:  o.DrainTimeout,
 		MaxConns:      o.MaxConns,
 		Logger:        o.Logger,
+
+		MaxConnsPerAddress: o.MaxConnsPerAddress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("director: %w", err)

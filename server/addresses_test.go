@@ -3,27 +3,12 @@ package server
 import (
 	"crypto/tls"
 	"net"
-	"net/netip"
 	"os"
 	"testing"
 	"time"
 
 	"ecoin/internal/wire"
 )
-
-func TestAddressOf(t *testing.T) {
-	for peer, want := range map[string]string{
-		"192.0.2.7:1": "192.0.2.7", "[::ffff:192.0.2.7]:2": "192.0.2.7",
-		"[2001:db8:1:2:3:4:5:6]:1": "2001:db8:1:2::", "[fe80::1%eth0]:3": "fe80::",
-	} {
-		if got := addressOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(peer))); got != netip.MustParseAddr(want) {
-			t.Errorf("%s counts as %v, want %s", peer, got, want)
-		}
-	}
-	if got := addressOf(&net.UnixAddr{}); got.IsValid() {
-		t.Errorf("no IP address: %v", got)
-	}
-}
 
 // TestConnectionLimitOfAnAddress: whoever takes all connections that an address may
 // have keeps nobody else out.
@@ -62,7 +47,4 @@ func TestConnectionLimitOfAnAddress(t *testing.T) {
 	}
 	eventually(t, "places free", func() bool { return h.s.admission.open.Load() == 0 })
 	collector.do("GET", wire.PathKeys, nil).want(t, "in the free place", 200)
-	if h.s.admission.from.conns[netip.MustParseAddr("127.0.0.2")] != 0 {
-		t.Error("connections that ended are still counted")
-	}
 }

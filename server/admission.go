@@ -16,6 +16,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"ecoin/internal/addresses"
 	"ecoin/internal/identity"
 )
 
@@ -30,9 +31,9 @@ const (
 type admission struct {
 	ln      net.Listener
 	config  *tls.Config
-	max     int64         // connections at once
-	from    *addresses    // and of each address
-	slots   chan struct{} // one taken by each handshake
+	max     int64            // connections at once
+	from    *addresses.Limit // and of each address
+	slots   chan struct{}    // one taken by each handshake
 	metrics *instruments
 	recent  *recentRefusals
 	log     *slog.Logger
@@ -49,7 +50,7 @@ func newAdmission(s *Server) *admission {
 		ln:      s.o.Listener,
 		config:  s.tlsConfig(),
 		max:     int64(s.o.MaxConns),
-		from:    newAddresses(s.o.MaxConnsPerAddress),
+		from:    addresses.New(s.o.MaxConnsPerAddress),
 		slots:   make(chan struct{}, s.o.MaxHandshakes),
 		metrics: s.metrics,
 		recent:  &s.watch.recent,
@@ -83,7 +84,7 @@ func (a *admission) run() {
 			continue
 		}
 		pause = 0
-		address := addressOf(c.RemoteAddr())
+		address := addresses.Of(c.RemoteAddr())
 		if why := a.enter(address); why != nil {
 			why.Inc()
 			_ = c.Close()
@@ -109,7 +110,7 @@ func (a *admission) enter(address netip.Addr) (broken *metrics.Counter) {
 		a.open.Add(-1)
 		return a.metrics.overLimit
 	}
-	if !a.from.enter(address) {
+	if !a.from.Enter(address) {
 		a.open.Add(-1)
 		return a.metrics.overAddressLimit
 	}
@@ -117,7 +118,7 @@ func (a *admission) enter(address netip.Addr) (broken *metrics.Counter) {
 }
 
 func (a *admission) leave(address netip.Addr) {
-	a.from.leave(address)
+	a.from.Leave(address)
 	a.open.Add(-1)
 }
 
@@ -147,7 +148,7 @@ func (a *admission) admit(c net.Conn) {
 		if errors.As(err, &known) {
 			of.account = known.account
 		}
-		a.recent.add(time.Now(), addressOf(c.RemoteAddr()), of)
+		a.recent.add(time.Now(), addresses.Of(c.RemoteAddr()), of)
 		a.log.Debug("connection refused", "peer", c.RemoteAddr(), "reason", why, "err", err)
 	}
 }

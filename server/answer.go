@@ -11,6 +11,7 @@ import (
 
 	"ecoin/bank"
 	"ecoin/core"
+	"ecoin/internal/addresses"
 	"ecoin/internal/problem"
 	"ecoin/internal/wire"
 	"ecoin/ledger"
@@ -143,7 +144,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, c *conn, r *route, err error) 
 		c.cut()
 	}
 	p, expected := problemOf(err)
-	s.watch.recent.add(time.Now(), addressOf(c.RemoteAddr()), refusal{r.path, p.Status, reasonOf(err), c.account.Name})
+	s.watch.recent.add(time.Now(), addresses.Of(c.RemoteAddr()), refusal{r.path, p.Status, reasonOf(err), c.account.Name})
 	if !expected && err != errPanic {
 		s.log.Error("request failed", "route", r.path, "account", c.account.ID, "err", err)
 	}

@@ -25,6 +25,8 @@ type directorCmd struct {
 	MaxCapacity   int           `help:"Most operations under way at one analyst, whatever it registers." default:"256"`
 	MaxAnalysts   int           `help:"Most registered analysts." default:"256"`
 	Timeout       time.Duration `help:"Longest time for one operation." default:"30s"`
+
+	MaxConnsPerAddress int `help:"Most connections of one IPv4 address or IPv6 /64 network at once, of 8192 in all. Default: a quarter of them." default:"0"`
 }
 
 func (c *directorCmd) Run(ctx context.Context, log *slog.Logger) error {
@@ -41,6 +43,8 @@ func (c *directorCmd) Run(ctx context.Context, log *slog.Logger) error {
 		MaxAnalysts:   c.MaxAnalysts,
 		Timeout:       c.Timeout,
 		Logger:        log,
+
+		MaxConnsPerAddress: c.MaxConnsPerAddress,
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"core/internal/race":    {},
 	"core/internal/vectors": {},
 	"internal/arrows":       {},
+	"internal/addresses":    {},
 	"internal/coins":        {"core"},
 	"internal/bankscale":    {"client", "core", "internal/wire", "loadgen/fleet", "loadgen/host"},
 	"internal/ledgerscale":  {"core", "internal/coins", "ledger"},
@@ -65,7 +66,7 @@ var allowed = map[string][]string{
 	},
 	"internal/subprocess": {},
 	"internal/httpserve": {
-		"internal/identity", "internal/problem",
+		"internal/addresses", "internal/identity", "internal/problem",
 	},
 	"ledger":                   {"core", "ledger/internal/gate", "ledger/internal/life", "ledger/internal/outcomes"},
 	"ledger/ledgertest":        {"core", "ledger"},
@@ -78,10 +79,10 @@ var allowed = map[string][]string{
 	"client":                   {"core", "internal/identity", "internal/problem", "internal/wire"},
 	"server": {
 		"bank", "core", "ledger",
-		"internal/fair", "internal/identity", "internal/latency", "internal/problem", "internal/wire",
+		"internal/addresses", "internal/fair", "internal/identity", "internal/latency", "internal/problem", "internal/wire",
 	},
 	"director": {
-		"core", "internal/httpserve", "internal/identity", "internal/problem", "internal/wire",
+		"core", "internal/addresses", "internal/fair", "internal/httpserve", "internal/identity", "internal/problem", "internal/wire",
 	},
 	"analyst/analysis": {},
 	"analyst": {

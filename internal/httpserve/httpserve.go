@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"ecoin/internal/addresses"
 )
 
 // Options configures Listen. TLS and Handler are required.
@@ -29,6 +31,10 @@ type Options struct {
 	DrainTimeout  time.Duration // for requests under way when Run is asked to end; 0 means 5 s
 	MaxConns      int           // open connections; more are closed at once; 0 means 8192
 	Logger        *slog.Logger  // nil means slog.Default()
+
+	// MaxConnsPerAddress bounds the connections of one IPv4 address or IPv6 /64; more
+	// are closed at once. 0 means MaxConns, so that one address may have them all.
+	MaxConnsPerAddress int
 }
 
 // maxHeaderBytes bounds a request's line and headers; net/http adds 4 KiB.
@@ -46,7 +52,7 @@ func (o *Options) setDefaults() error {
 	if o.TLS == nil || o.Handler == nil {
 		return errors.New("httpserve: TLS configuration and handler are required")
 	}
-	if o.ReadTimeout < 0 || o.HandleTimeout < 0 || o.IdleTimeout < 0 || o.DrainTimeout < 0 || o.MaxConns < 0 {
+	if o.ReadTimeout < 0 || o.HandleTimeout < 0 || o.IdleTimeout < 0 || o.DrainTimeout < 0 || o.MaxConns < 0 || o.MaxConnsPerAddress < 0 {
 		return errors.New("httpserve: time-outs and limits must not be negative; 0 is the default")
 	}
 	o.Address = cmp.Or(o.Address, "127.0.0.1:0")
@@ -55,6 +61,7 @@ func (o *Options) setDefaults() error {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 90*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
 	o.MaxConns = cmp.Or(o.MaxConns, 8192)
+	o.MaxConnsPerAddress = cmp.Or(o.MaxConnsPerAddress, o.MaxConns)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -80,7 +87,8 @@ func Listen(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpserve: listen on %q: %w", o.Address, err)
 	}
-	s := &Server{listener: &boundedListener{Listener: l, free: make(chan struct{}, o.MaxConns)}, drain: o.DrainTimeout}
+	bounded := &boundedListener{Listener: l, free: make(chan struct{}, o.MaxConns), from: addresses.New(o.MaxConnsPerAddress)}
+	s := &Server{listener: bounded, drain: o.DrainTimeout}
 	base, cut := context.WithCancel(context.Background())
 	s.cut = cut
 	s.http = http.Server{
@@ -190,12 +198,13 @@ func (g *gate) close() {
 	<-g.empty
 }
 
-// boundedListener closes connections beyond the capacity of free as soon as they
-// arrive: a client that is turned away at once can ask elsewhere, one that waits in
+// boundedListener closes connections beyond the capacity of free, or beyond what their
+// address may have, as soon as they arrive: a client that is turned away at once can ask elsewhere, one that waits in
 // a queue cannot.
 type boundedListener struct {
 	net.Listener
 	free chan struct{}
+	from *addresses.Limit
 }
 
 func (l *boundedListener) Accept() (net.Conn, error) {
@@ -204,10 +213,16 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		address := addresses.Of(c.RemoteAddr())
+		if !l.from.Enter(address) {
+			_ = c.Close()
+			continue
+		}
 		select {
 		case l.free <- struct{}{}:
-			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.free })}, nil
+			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.free; l.from.Leave(address) })}, nil
 		default:
+			l.from.Leave(address)
 			_ = c.Close()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -95,6 +96,7 @@ func TestOptions(t *testing.T) {
 		"no TLS":      {Handler: h},
 		"no handler":  {TLS: identity.ServerConfig(id, nil)},
 		"negative":    {TLS: identity.ServerConfig(id, nil), Handler: h, MaxConns: -1},
+		"no address":  {TLS: identity.ServerConfig(id, nil), Handler: h, MaxConnsPerAddress: -1},
 		"bad address": {TLS: identity.ServerConfig(id, nil), Handler: h, Address: "127.0.0.1:x"},
 	} {
 		if _, err := Listen(o); err == nil {
@@ -335,6 +337,43 @@ func TestMaxConns(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the place was not given back: %v", err)
 		}
+	}
+}
+
+// TestMaxConnsPerAddress: an address that has all it may have keeps no other out, and
+// gets a place back for each connection that ends.
+func TestMaxConnsPerAddress(t *testing.T) {
+	s, client, _ := serve(t, Options{MaxConns: 3, MaxConnsPerAddress: 1, Handler: http.NotFoundHandler()})
+	conf := client.Transport.(*http.Transport).TLSClientConfig
+	other := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	if os.Getenv("ECOIN_NO_SKIP") == "" {
+		c, err := other.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Skipf("this system has one loopback address: %v", err)
+		}
+		c.Close()
+	}
+	dial := func(d *net.Dialer) (net.Conn, error) { return tls.DialWithDialer(d, "tcp", s.Addr().String(), conf) }
+	untilAccepted := func(d *net.Dialer) net.Conn {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			c, err := dial(d)
+			if err == nil {
+				return c
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no place: %v", err)
+			}
+		}
+	}
+	for range 3 {
+		first := untilAccepted(&net.Dialer{})
+		if c, err := dial(&net.Dialer{}); err == nil {
+			c.Close()
+			t.Fatal("a second connection of an address was accepted")
+		}
+		untilAccepted(other).Close()
+		first.Close()
 	}
 }
 

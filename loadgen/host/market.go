@@ -27,7 +27,7 @@ func (b *Bank) StartMarket(ctx context.Context, analysts int) (*Market, error) {
 	if _, err := b.identity("director"); err != nil {
 		return nil, err
 	}
-	attrs, err := b.role(ctx, "director", "listening", append([]string{"director", "--listen", "127.0.0.1:0"}, b.credentials("director")...)...)
+	attrs, err := b.role(ctx, "director", "listening", append([]string{"director", "--listen", "127.0.0.1:0", "--max-conns-per-address", "8192"}, b.credentials("director")...)...)
 	if err != nil {
 		return nil, err
 	}
