@@ -1,10 +1,12 @@
 package director
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +121,35 @@ func TestLeaseLimits(t *testing.T) {
 		}
 		if len(r.leases) != 1 {
 			t.Errorf("%d leases", len(r.leases))
+		}
+	})
+}
+
+// TestChangesAreToldWithinBounds: a key that registers and unregisters all the time does
+// not fill the log, and after a while changes are told again.
+func TestChangesAreToldWithinBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := testRegistry(t) // of 4 analysts
+		var log bytes.Buffer
+		r.log = slog.New(slog.NewTextHandler(&log, nil)) // Info and above
+		changes := func(n int) (told int) {
+			log.Reset()
+			for range n {
+				if err := errors.Join(r.register("a", pin{1}, offering(1, "x")), r.unregister("a", pin{1})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return strings.Count(log.String(), "\n")
+		}
+		if got := changes(4); got != 8 {
+			t.Errorf("%d lines of 8 changes", got)
+		}
+		if got := changes(1000); got != 0 {
+			t.Errorf("%d lines of 2000 changes at once after these", got)
+		}
+		time.Sleep(3 * tellTime)
+		if got := changes(1000); got != 3 {
+			t.Errorf("%d lines after three times as long as one takes", got)
 		}
 	})
 }
