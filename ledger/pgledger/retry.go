@@ -35,9 +35,8 @@ func fateOf(err error) fate {
 		return away
 	}
 	if !errors.As(err, &e) {
-		if pgconn.SafeToRetry(err) || isConnectError(err) {
-			return away
-		}
+		// Also where pgconn.SafeToRetry says that nothing was sent: when a connection breaks
+		// before the answer to a commit, pgx reports that it was closed already.
 		return doubt
 	}
 	switch e.Code {
@@ -60,11 +59,6 @@ func fateOf(err error) fate {
 		return doubt
 	}
 	return refused
-}
-
-func isConnectError(err error) bool {
-	var e *pgconn.ConnectError
-	return errors.As(err, &e)
 }
 
 // sqlState returns the SQLSTATE of err, "" if it is not from the database.
@@ -219,8 +213,7 @@ func acquire(bounded, ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, e
 // notSent is the error of work that never began.
 type notSent struct{ error }
 
-func (e notSent) Unwrap() error   { return e.error }
-func (notSent) SafeToRetry() bool { return true }
+func (e notSent) Unwrap() error { return e.error }
 
 func (l *Ledger) noteTry(ok bool, err error) {
 	if ok {
