@@ -97,7 +97,7 @@ func (b *batch) decide(calls []*call) error {
 			return b.round(ctx, c, kind, number, now)
 		})
 		if err != nil && round > 0 && (errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, ledger.ErrOverload)) {
-			break // to the other coins something was done
+			break // nothing was done to these coins, but to others
 		}
 		if err != nil {
 			return err

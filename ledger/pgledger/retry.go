@@ -96,7 +96,7 @@ func (l *Ledger) ask(ctx context.Context, what string, work func(context.Context
 // ends. Work must be the same when it is done twice, because its first try may have been
 // done without an answer. Errors: the error of an outcome, ledger.ErrUnavailable,
 // ledger.ErrOverload, ledger.ErrLowDisk and ctx.Err(), which all mean that nothing
-// happened; any other, after which that is not known.
+// happened; any other, which is none of these, after which that is not known.
 func (l *Ledger) do(ctx context.Context, pool *pgxpool.Pool, what string, work func(context.Context, *pgx.Conn) error) error {
 	return l.repeat(ctx, pool, what, true, work)
 }
@@ -129,7 +129,7 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 		if ctx.Err() != nil || late || f != again && l.gate.IsClosing() {
 			switch {
 			case inDoubt:
-				return fmt.Errorf("pgledger: %s: its outcome is not known: %w", what, err)
+				return unknown(what, err)
 			case ctx.Err() != nil:
 				return ctx.Err()
 			}
@@ -141,6 +141,12 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 		case <-ctx.Done():
 		}
 	}
+}
+
+// unknown returns the error of work that may have been done. It does not wrap what ended the
+// last try, which speaks of that try alone: callers would read it for the whole work.
+func unknown(what string, last error) error {
+	return fmt.Errorf("pgledger: %s: its outcome is not known: %v", what, last)
 }
 
 // try runs work once.
