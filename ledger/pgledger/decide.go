@@ -17,11 +17,15 @@ import (
 // all, unless others change the same coins at the same time.
 const maxRounds = 10
 
+// manyRounds is why work was given up after all of them.
+const manyRounds = "others were in the way each time"
+
 // work takes calls and answers them until the queue is closed. Only it uses its counter
 // on this node.
 func (l *Ledger) work(counter int16) {
 	b := batch{l: l, counter: counter, states: make(map[core.Fingerprint]state)}
 	for calls := l.queue.take(); calls != nil; calls = l.queue.take() {
+		b.inDoubt = false
 		err := b.decide(calls)
 		for i, c := range calls {
 			if c.err = err; isRefusal(err) && len(calls) > 1 { // one call's coins must not refuse the others'
@@ -69,6 +73,7 @@ type batch struct {
 	// Of the batch under way, used again.
 	items                  []item // in order of fingerprints, then of calls and positions
 	states                 map[core.Fingerprint]state
+	inDoubt                bool // something may have been done that no answer was heard of
 	unseen                 bool // there is another window: coins without a state are not known
 	fps, accounts, digests uuidArray
 }
@@ -93,7 +98,7 @@ func (b *batch) decide(calls []*call) error {
 	for round := 0; round < maxRounds && len(b.items) > 0; round++ {
 		ctx := context.Background() // what is done is done, even if its caller does not wait any more
 		number, now := b.l.spent.newest(ctx), b.l.o.Now().UnixMilli()
-		err := b.l.do(ctx, b.l.hot, "coins", func(ctx context.Context, c *pgx.Conn) error {
+		err := b.l.repeat(ctx, b.l.hot, "coins", &b.inDoubt, func(ctx context.Context, c *pgx.Conn) error {
 			return b.round(ctx, c, kind, number, now)
 		})
 		if err != nil && round > 0 && (errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, ledger.ErrOverload)) {
@@ -103,6 +108,9 @@ func (b *batch) decide(calls []*call) error {
 			return err
 		}
 		b.settle(now)
+	}
+	if b.inDoubt && len(b.items) > 0 {
+		return unknown("coins", manyRounds)
 	}
 	for _, i := range b.items {
 		i.call.status[i.pos] = core.StatusTemporary

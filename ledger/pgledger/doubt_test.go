@@ -17,7 +17,7 @@ func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, pgtest.Shared(t), Options{Patience: time.Second})
 	l := newLossy(n)
-	l.loseCommit(func() { l.away.Store(true) })
+	l.loseFirst(commit, func() { l.away.Store(true) }, nothing)
 	_, err := l.Withdraw(context.Background(), n.collector, ledger.RequestID{1}, core.Salt{1}, 1)
 	if live := n.live(); err == nil || isNothing(err) || live != 1 {
 		t.Errorf("withdrawal: %v; %d coins are live", err, live)
@@ -30,11 +30,11 @@ func TestLostGrant(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, pgtest.Shared(t), Options{})
 	l := newLossy(n)
-	l.loseCommit(func() {
+	l.loseFirst(commit, func() {
 		if _, err := n.Grant(context.Background(), n.analyst, 10); err != nil {
 			t.Error(err)
 		}
-	})
+	}, nothing)
 	_, err := l.Grant(context.Background(), n.analyst, 100)
 	if err == nil || isNothing(err) {
 		t.Errorf("grant: %v", err)
@@ -50,7 +50,7 @@ func TestDoubtIsNotOverload(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, pgtest.Shared(t), Options{Timeout: 2 * time.Second, Patience: time.Second})
 	l := newLossy(n)
-	l.loseCommit(func() { l.keep.Store(true) })
+	l.loseFirst(commit, func() { l.keep.Store(true) }, nothing)
 	_, err := l.Withdraw(context.Background(), n.collector, ledger.RequestID{1}, core.Salt{1}, 1)
 	if live := n.live(); err == nil || isNothing(err) || live != 1 {
 		t.Errorf("withdrawal: %v; %d coins are live", err, live)
@@ -74,10 +74,52 @@ func TestDoubtIsNotTemporary(t *testing.T) {
 		prepared += bytes.Count(request, []byte("DELETE FROM coin "))
 		return false
 	}
-	c := &call{op: opRedeem, account: n.analyst, coins: []ledger.Redemption{coin}, status: make([]core.Status, 1)}
-	b := batch{l: l.Ledger, states: make(map[core.Fingerprint]state)}
-	err := b.decide([]*call{c})
+	status, err := l.redeem(n.analyst, coin)
 	if live := n.live(); err == nil || isNothing(err) || live != 0 {
-		t.Errorf("redeem: %v, %v; %d coins are live", c.status[0], err, live)
+		t.Errorf("redeem: %v, %v; %d coins are live", status, err, live)
+	}
+}
+
+// A withdrawal commits and its answer is lost; its repeat meets a new window, and before
+// the next round the database goes away. That the first try may have been done is not forgotten.
+func TestDoubtSurvivesTurn(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, pgtest.Shared(t), Options{Patience: time.Second})
+	l := newLossy(n)
+	commits := l.loseFirst(commit, func() { n.sql(`UPDATE era SET number = number + 1 WHERE kind = 1`) }, l.leave)
+	_, err := l.Withdraw(context.Background(), n.collector, ledger.RequestID{1}, core.Salt{1}, 1)
+	if live := n.live(); err == nil || isNothing(err) || live != 1 || *commits != 2 {
+		t.Errorf("withdrawal: %v; %d coins are live after %d commits", err, live, *commits)
+	}
+}
+
+// The same of a redeem, whose answer to a look is lost in a window that has passed.
+func TestDoubtSurvivesRound(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, pgtest.Shared(t), Options{Patience: time.Second})
+	coin := n.mustWithdraw()
+	l := newLossy(n)
+	n.sql(`UPDATE era SET number = number + 1 WHERE kind = 0`)
+	looks := l.loseFirst("WITH proof", nothing, l.leave)
+	status, err := l.redeem(n.analyst, coin)
+	if err == nil || isNothing(err) || *looks != 2 {
+		t.Errorf("redeem: %v, %v after %d looks", status, err, *looks)
+	}
+}
+
+// The same of new accounts, where another node takes a name before the repeat.
+func TestDoubtSurvivesNameTaken(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, pgtest.Shared(t), Options{Patience: time.Second})
+	l := newLossy(n)
+	tries := l.loseFirst("INSERT INTO account ", nothing, func() {
+		if _, err := n.AddAccount(context.Background(), "cam", ledger.RoleCollector, ledger.Pin{11}); err != nil {
+			t.Error(err)
+		}
+		l.leave()
+	})
+	_, err := l.AddAccount(context.Background(), "cam", ledger.RoleCollector, ledger.Pin{10})
+	if err == nil || isNothing(err) || *tries != 2 {
+		t.Errorf("add: %v after %d tries", err, *tries)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ecoin/core"
 	"ecoin/ledger"
 	"ecoin/ledger/internal/gate"
 )
@@ -27,7 +28,7 @@ type lossy struct {
 
 func newLossy(n *node) *lossy {
 	n.t.Helper()
-	l := &lossy{Ledger: &Ledger{o: n.o, gate: gate.New(ledger.ErrClosed)}, lose: func([]byte) bool { return false }, then: func() {}}
+	l := &lossy{Ledger: &Ledger{o: n.o, gate: gate.New(ledger.ErrClosed)}, lose: func([]byte) bool { return false }, then: nothing}
 	end := make(chan struct{})
 	config := n.cold.Config()
 	config.MaxConns = 1
@@ -63,17 +64,39 @@ func newLossy(n *node) *lossy {
 	return l
 }
 
-// loseCommit loses the answer to the next commit, and calls then.
-func (l *lossy) loseCommit(then func()) {
-	commits := 0
+const commit = "commit\x00"
+
+// loseFirst loses the answer to the first request that has a text, and calls then; it calls
+// second before the second one. It returns how many there were.
+func (l *lossy) loseFirst(text string, then, second func()) *int {
+	requests := 0
 	l.then = then
 	l.lose = func(request []byte) bool {
-		if bytes.Contains(request, []byte("commit\x00")) {
-			commits++
-			return commits == 1
+		if !bytes.Contains(request, []byte(text)) {
+			return false
 		}
-		return false
+		if requests++; requests == 2 {
+			second()
+		}
+		return requests == 1
 	}
+	return &requests
+}
+
+func nothing() {}
+
+// leave takes the database away once it has answered.
+func (l *lossy) leave() {
+	l.away.Store(true)
+	l.cold.Reset()
+}
+
+// redeem decides a redeem without a worker.
+func (l *lossy) redeem(acc ledger.AccountID, coin ledger.Redemption) (core.Status, error) {
+	c := &call{op: opRedeem, account: acc, coins: []ledger.Redemption{coin}, status: make([]core.Status, 1)}
+	b := batch{l: l.Ledger, states: make(map[core.Fingerprint]state)}
+	err := b.decide([]*call{c})
+	return c.status[0], err
 }
 
 // lossyConn breaks once the database has sent the answer that is to be lost.
@@ -104,11 +127,11 @@ func (c *lossyConn) Read(b []byte) (int, error) {
 
 // isNothing reports whether an error says that nothing happened.
 func isNothing(err error) bool {
-	for _, nothing := range []error{
+	for _, target := range []error{
 		ledger.ErrOverload, ledger.ErrUnavailable, ledger.ErrLowDisk, ledger.ErrClosed,
 		context.Canceled, context.DeadlineExceeded,
 	} {
-		if errors.Is(err, nothing) {
+		if errors.Is(err, target) {
 			return true
 		}
 	}

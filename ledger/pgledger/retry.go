@@ -89,7 +89,7 @@ func (o outcome) Unwrap() error { return o.error }
 
 // ask does what do does for work that only reads: nothing ever happened.
 func (l *Ledger) ask(ctx context.Context, what string, work func(context.Context, *pgx.Conn) error) error {
-	return l.repeat(ctx, l.cold, what, false, work)
+	return l.repeat(ctx, l.cold, what, nil, work)
 }
 
 // do runs work on a connection of pool until it goes through, is refused, or patience
@@ -98,12 +98,15 @@ func (l *Ledger) ask(ctx context.Context, what string, work func(context.Context
 // ledger.ErrOverload, ledger.ErrLowDisk and ctx.Err(), which all mean that nothing
 // happened; any other, which is none of these, after which that is not known.
 func (l *Ledger) do(ctx context.Context, pool *pgxpool.Pool, what string, work func(context.Context, *pgx.Conn) error) error {
-	return l.repeat(ctx, pool, what, true, work)
+	return l.repeat(ctx, pool, what, new(bool), work)
 }
 
-func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, writes bool, work func(context.Context, *pgx.Conn) error) error {
+// repeat is do for work that takes several rounds. All of them have the same inDoubt, which
+// is set once a try may have been done: what a later round meets does not undo that. It is
+// nil for work that only reads.
+func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, inDoubt *bool, work func(context.Context, *pgx.Conn) error) error {
 	deadline := time.Now().Add(l.o.Patience)
-	inDoubt := false
+	maybeDone := func() bool { return inDoubt != nil && *inDoubt }
 	for try := 0; ; try++ {
 		err := l.try(ctx, pool, work)
 		var certain outcome
@@ -111,13 +114,15 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 			return nil
 		} else if errors.As(err, &certain) {
 			return certain.error
-		} else if errors.Is(err, ledger.ErrOverload) && !inDoubt {
+		} else if errors.Is(err, ledger.ErrOverload) && !maybeDone() {
 			return ledger.ErrOverload
 		}
 		f := fateOf(err)
-		inDoubt = inDoubt || f == doubt && writes
+		if f == doubt && inDoubt != nil {
+			*inDoubt = true
+		}
 		if f == refused {
-			if sqlState(err) == diskFull && !inDoubt {
+			if sqlState(err) == diskFull && !maybeDone() {
 				l.events.lowDisk.Add(1)
 				return ledger.ErrLowDisk
 			}
@@ -128,7 +133,7 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 		late := time.Now().Add(wait).After(deadline) || l.breaker.openFor(time.Now()) > l.o.Patience
 		if ctx.Err() != nil || late || f != again && l.gate.IsClosing() {
 			switch {
-			case inDoubt:
+			case maybeDone():
 				return unknown(what, err)
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -145,8 +150,8 @@ func (l *Ledger) repeat(ctx context.Context, pool *pgxpool.Pool, what string, wr
 
 // unknown returns the error of work that may have been done. It does not wrap what ended the
 // last try, which speaks of that try alone: callers would read it for the whole work.
-func unknown(what string, last error) error {
-	return fmt.Errorf("pgledger: %s: its outcome is not known: %v", what, last)
+func unknown(what string, why any) error {
+	return fmt.Errorf("pgledger: %s: its outcome is not known: %v", what, why)
 }
 
 // try runs work once.

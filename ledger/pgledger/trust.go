@@ -124,8 +124,9 @@ func (l *Ledger) AddAccounts(ctx context.Context, accounts []ledger.NewAccount, 
 	for i := range a.fresh { // the same at each try, so that it knows its own
 		a.fresh[i] = ledger.AccountID(newToken())
 	}
+	inDoubt := false
 	for range maxRounds {
-		err = l.do(ctx, l.cold, "add accounts", func(ctx context.Context, c *pgx.Conn) error {
+		err = l.repeat(ctx, l.cold, "add accounts", &inDoubt, func(ctx context.Context, c *pgx.Conn) error {
 			a.ids, a.errs = make([]ledger.AccountID, len(ids)), make([]error, len(errs))
 			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return a.run(ctx, tx) })
 		})

@@ -34,10 +34,11 @@ func (l *Ledger) Withdraw(ctx context.Context, acc ledger.AccountID, id ledger.R
 		panic(fmt.Sprintf("pgledger: Options.Mint gave %d fingerprints, want %d", len(fps), n))
 	}
 	w := withdrawal{account: acc, id: id, salt: salt, n: n, fps: fingerprints(fps), counter: int16(rand.IntN(counters))}
+	inDoubt := false
 	for range maxRounds {
 		number := l.withdrawn.newest(ctx)
 		counts, newest := core.Salt{}, int64(0)
-		err := l.do(ctx, l.cold, "withdraw", func(ctx context.Context, c *pgx.Conn) error {
+		err := l.repeat(ctx, l.cold, "withdraw", &inDoubt, func(ctx context.Context, c *pgx.Conn) error {
 			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) (err error) {
 				counts, newest, err = w.run(ctx, tx, number)
 				return err
@@ -48,6 +49,9 @@ func (l *Ledger) Withdraw(ctx context.Context, acc ledger.AccountID, id ledger.R
 			continue
 		}
 		return counts, err
+	}
+	if inDoubt {
+		return core.Salt{}, unknown("withdraw", manyRounds)
 	}
 	return core.Salt{}, ledger.ErrUnavailable
 }
