@@ -28,10 +28,10 @@ func (l *Ledger) Grant(ctx context.Context, id AccountID, amount int64) (Account
 	if amount == 0 || amount < -MaxGrant || amount > MaxGrant {
 		return Account{}, fmt.Errorf("ledger: grant of %d coins, want 1 to %d, or as many less than 0", amount, int64(MaxGrant))
 	}
-	if err := l.accounts.lock(ctx, l.gate.Closing(), id); err != nil {
+	if err := l.accounts.Lock(ctx, l.gate, id); err != nil {
 		return Account{}, err
 	}
-	defer l.accounts.unlock(id)
+	defer l.accounts.Unlock(id)
 	err = l.changeFunds(id, func(a Account, b *pebble.Batch) error {
 		if amount < 0 && a.Balance()+amount < 0 {
 			return ErrInsufficient

@@ -26,6 +26,7 @@ import (
 
 	"ecoin/core"
 	"ecoin/ledger/internal/gate"
+	"ecoin/ledger/internal/keylock"
 )
 
 // Redemption is one coin to redeem or return: its fingerprint, and the digest of the
@@ -65,8 +66,8 @@ type Ledger struct {
 
 	spent     *windows // of spent coins
 	ended     *windows // of withdrawals that ended
-	accounts  keyLock[AccountID]
-	trust     keyLock[struct{}]               // of whoever changes accounts
+	accounts  keylock.Locks[AccountID]
+	trust     keylock.Locks[struct{}]         // of whoever changes accounts
 	known     [1024]atomic.Pointer[AccountID] // accounts that were looked for lately, see checkAccount
 	saltsMu   sync.Mutex                      // guards salts
 	salts     map[core.Salt]struct{}

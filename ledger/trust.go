@@ -84,7 +84,7 @@ type adding struct {
 
 func (a *adding) unlock() {
 	for id := range a.locked {
-		a.l.accounts.unlock(id)
+		a.l.accounts.Unlock(id)
 	}
 }
 
@@ -141,7 +141,7 @@ func (a *adding) add(n *NewAccount) (id AccountID, refused, err error) {
 // until it is over.
 func (a *adding) fundsOf(id AccountID) (funds, error) {
 	if !a.locked[id] {
-		if err := a.l.accounts.lock(a.ctx, a.l.gate.Closing(), id); err != nil {
+		if err := a.l.accounts.Lock(a.ctx, a.l.gate, id); err != nil {
 			return funds{}, err
 		}
 		a.locked[id] = true
@@ -265,12 +265,12 @@ func (l *Ledger) changeTrust(ctx context.Context) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.trust.lock(ctx, l.gate.Closing(), struct{}{}); err != nil {
+	if err := l.trust.Lock(ctx, l.gate, struct{}{}); err != nil {
 		out()
 		return nil, err
 	}
 	return func() {
-		l.trust.unlock(struct{}{})
+		l.trust.Unlock(struct{}{})
 		out()
 	}, nil
 }

@@ -38,10 +38,10 @@ func (l *Ledger) Withdraw(ctx context.Context, acc AccountID, id RequestID, salt
 	if n < 1 || n > MaxCall {
 		return core.Salt{}, fmt.Errorf("ledger: withdrawal of %d coins, want 1 to %d", n, MaxCall)
 	}
-	if err := l.accounts.lock(ctx, l.gate.Closing(), acc); err != nil {
+	if err := l.accounts.Lock(ctx, l.gate, acc); err != nil {
 		return core.Salt{}, err
 	}
-	defer l.accounts.unlock(acc)
+	defer l.accounts.Unlock(acc)
 
 	p := pendingWithdrawal{account: acc, id: id}
 	found, err := l.findWithdrawal(&p)

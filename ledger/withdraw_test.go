@@ -269,7 +269,7 @@ func TestWithdrawWaits(t *testing.T) {
 	l := open(t, "ledger", testOptions(vfs.NewMem()))
 	acc := addAccount(t, l, 10)
 	other := addAccount(t, l, 10)
-	if err := l.accounts.lock(ctx, nil, acc); err != nil {
+	if err := l.accounts.Lock(ctx, l.gate, acc); err != nil {
 		t.Fatal(err)
 	}
 	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
@@ -283,11 +283,7 @@ func TestWithdrawWaits(t *testing.T) {
 		_, err := l.Withdraw(ctx, acc, freshRequest(), freshSalt(), 1)
 		done <- err
 	}()
-	eventually(t, "the withdrawal to wait", func() bool {
-		l.accounts.mu.Lock()
-		defer l.accounts.mu.Unlock()
-		return l.accounts.slots[acc].users == 2
-	})
+	eventually(t, "the withdrawal to wait", func() bool { return l.accounts.Users(acc) == 2 })
 	closeLedger(t, l)
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("waiting withdrawal when closing: %v", err)
@@ -302,7 +298,7 @@ func TestAccountLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(l.accounts.lock(ctx, nil, a.ID), l.trust.lock(ctx, nil, struct{}{})); err != nil {
+	if err := errors.Join(l.accounts.Lock(ctx, l.gate, a.ID), l.trust.Lock(ctx, l.gate, struct{}{})); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(context.Context) error{
@@ -318,8 +314,8 @@ func TestAccountLocks(t *testing.T) {
 		}
 		cancel()
 	}
-	l.accounts.unlock(a.ID)
-	l.trust.unlock(struct{}{})
+	l.accounts.Unlock(a.ID)
+	l.trust.Unlock(struct{}{})
 	if got, err := l.Account(ctx, a.ID); err != nil || got != a {
 		t.Errorf("the account became %+v, %v", got, err)
 	}

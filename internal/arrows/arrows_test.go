@@ -68,11 +68,12 @@ var allowed = map[string][]string{
 	"internal/httpserve": {
 		"internal/addresses", "internal/identity", "internal/problem",
 	},
-	"ledger":                   {"core", "ledger/internal/gate", "ledger/internal/life", "ledger/internal/outcomes"},
+	"ledger":                   {"core", "ledger/internal/gate", "ledger/internal/keylock", "ledger/internal/life", "ledger/internal/outcomes"},
 	"ledger/ledgertest":        {"core", "ledger"},
 	"ledger/internal/life":     {"core"},
 	"ledger/internal/outcomes": {"core"},
 	"ledger/internal/gate":     {},
+	"ledger/internal/keylock":  {"ledger/internal/gate"},
 	"ledger/pgledger":          {"core", "ledger", "ledger/internal/gate", "ledger/internal/life", "ledger/internal/outcomes"},
 	"bank":                     {"core", "ledger", "internal/fair", "internal/latency", "internal/wire"},
 	"internal/sim":             {"bank", "core", "internal/wire", "ledger"},

@@ -48,6 +48,9 @@ func (g *Gate) EnterWith(ctx context.Context) (leave func(), err error) {
 // Leave ends a call.
 func (g *Gate) Leave() { g.calls.Done() }
 
+// Refusal is what Enter returns once the gate is closed.
+func (g *Gate) Refusal() error { return g.refusal }
+
 // Closing is closed when Close begins.
 func (g *Gate) Closing() <-chan struct{} { return g.closing }
 
