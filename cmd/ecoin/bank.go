@@ -44,7 +44,7 @@ type bankCmd struct {
 	CheckConfig bool `help:"Check settings, keys, certificate and folders, say what was found, and end. A bank may be running."`
 
 	Ledger             string        `help:"Database to keep the ledger in, instead of this folder: postgres://USER@HOST:PORT,HOST:PORT/NAME?target_session_attrs=read-write. All nodes of a bank share it, the key folder and the windows. Better than a password here: the variable ECOIN_LEDGER, or a password file (PGPASSFILE)." placeholder:"URL"`
-	LedgerConns        int           `help:"Connections of this node to that database for redeems, returns and refunds, each with a statement under way; half as many more for all else." default:"16"`
+	LedgerConns        int           `help:"Connections of this node to that database for redeems, returns and refunds, each with a statement under way; half as many more for all else, and two that look up keys and accounts." default:"16"`
 	Disk               []string      `help:"Folder on a further disk to spread the ledger over; can be repeated; fixed on the first start, with the order." placeholder:"DIR" sep:"none"`
 	IndexMemory        int64         `help:"Bytes of memory for the index of live coins, about 22 a coin: redeems then need a fraction of the CPU time. Parts of the ledger that do not fit work without. 0 for no index." default:"1073741824"`
 	Shards             int           `help:"Parts of the ledger that commit independently, a power of two up to 256; fixed on the first start, 16 if not given." default:"0"`

@@ -74,7 +74,7 @@ var allowed = map[string][]string{
 	"ledger/internal/outcomes": {"core"},
 	"ledger/internal/gate":     {},
 	"ledger/internal/keylock":  {"ledger/internal/gate"},
-	"ledger/pgledger":          {"core", "ledger", "ledger/internal/gate", "ledger/internal/life", "ledger/internal/outcomes"},
+	"ledger/pgledger":          {"core", "ledger", "ledger/internal/gate", "ledger/internal/keylock", "ledger/internal/life", "ledger/internal/outcomes"},
 	"bank":                     {"core", "ledger", "internal/fair", "internal/latency", "internal/wire"},
 	"internal/sim":             {"bank", "core", "internal/wire", "ledger"},
 	"client":                   {"core", "internal/identity", "internal/problem", "internal/wire"},

@@ -114,7 +114,7 @@ func (l *Ledger) ClientByPin(ctx context.Context, pin ledger.Pin) (ledger.Client
 	}
 	defer leave()
 	var client ledger.Client
-	err = l.ask(ctx, "look for a key", func(ctx context.Context, c *pgx.Conn) error {
+	err = l.repeat(ctx, l.lookups, "look for a key", nil, func(ctx context.Context, c *pgx.Conn) error {
 		var id [16]byte
 		var role, state int16
 		err := c.QueryRow(ctx, `SELECT a.id, a.name, a.role, a.state FROM pin AS p JOIN account AS a ON a.id = p.account WHERE p.pin = $1`,

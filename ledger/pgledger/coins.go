@@ -104,7 +104,7 @@ func (l *Ledger) checkAccount(ctx context.Context, id ledger.AccountID) error {
 	if k := known.Load(); k != nil && *k == id {
 		return nil
 	}
-	err := l.ask(ctx, "look for an account", func(ctx context.Context, c *pgx.Conn) error {
+	err := l.repeat(ctx, l.lookups, "look for an account", nil, func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		if err := c.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM account WHERE id = $1)`, [16]byte(id)).Scan(&found); err != nil {
 			return err

@@ -28,6 +28,7 @@ import (
 	"ecoin/core"
 	"ecoin/ledger"
 	"ecoin/ledger/internal/gate"
+	"ecoin/ledger/internal/keylock"
 	"ecoin/ledger/internal/outcomes"
 )
 
@@ -35,6 +36,7 @@ import (
 type Ledger struct {
 	o         Options
 	hot       *pgxpool.Pool // redeems, returns, refunds: a connection for each worker
+	lookups   *pgxpool.Pool // whose a key is, and the like: what every client waits for, and nothing that can be slow
 	cold      *pgxpool.Pool // everything else
 	breaker   breaker
 	gate      *gate.Gate
@@ -43,6 +45,7 @@ type Ledger struct {
 	counter   int16 // the first of this node's counters, one a worker
 	spent     windows
 	withdrawn windows
+	debited   keylock.Locks[ledger.AccountID]        // accounts with a withdrawal under way
 	known     [1024]atomic.Pointer[ledger.AccountID] // accounts that were looked for lately
 	events    events
 	totals    totals
@@ -69,19 +72,17 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	l := &Ledger{o: o, gate: gate.New(ledger.ErrClosed), queue: newQueue(o), closing: background, stop: stop}
 	l.spent = windows{l: l, kind: kindSpent, width: o.SpentWindow.Milliseconds()}
 	l.withdrawn = windows{l: l, kind: kindWithdrawal, width: o.WithdrawalWindow.Milliseconds()}
-	if l.hot, err = newPool(background, dsn, o.Statements, o.Timeout); err != nil {
-		stop()
-		return nil, err
-	}
-	if l.cold, err = newPool(background, dsn, o.Conns, o.Timeout); err != nil {
-		l.hot.Close()
-		stop()
-		return nil, err
+	for _, p := range []struct {
+		pool  **pgxpool.Pool
+		conns int
+	}{{&l.hot, o.Statements}, {&l.lookups, lookupConns}, {&l.cold, o.Conns}} {
+		if *p.pool, err = newPool(background, dsn, p.conns, o.Timeout); err != nil {
+			l.disconnect()
+			return nil, err
+		}
 	}
 	if err := l.begin(ctx); err != nil {
-		l.hot.Close()
-		l.cold.Close()
-		stop()
+		l.disconnect()
 		return nil, err
 	}
 	for i := range o.Statements {
@@ -90,6 +91,18 @@ func Open(ctx context.Context, dsn string, o Options) (*Ledger, error) {
 	l.workers.Go(func() { l.watchTotals(background) })
 	return l, nil
 }
+
+// disconnect ends the work in the background and closes the connections.
+func (l *Ledger) disconnect() {
+	l.stop()
+	for _, p := range l.pools() {
+		if p != nil {
+			p.Close()
+		}
+	}
+}
+
+func (l *Ledger) pools() []*pgxpool.Pool { return []*pgxpool.Pool{l.hot, l.lookups, l.cold} }
 
 // begin looks at the database, makes its tables, and takes counters.
 func (l *Ledger) begin(ctx context.Context) error {
@@ -146,7 +159,7 @@ func Probe(ctx context.Context, dsn string, o Options) (string, error) {
 		return "", err
 	}
 	defer l.cold.Close()
-	l.hot = l.cold
+	l.hot, l.lookups = l.cold, l.cold
 	if err := l.reach(ctx); err != nil {
 		return "", err
 	}
@@ -216,8 +229,9 @@ func (l *Ledger) checkDurable(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// Close lets every accepted call finish, refuses later ones with ledger.ErrClosed, and
-// closes the connections. A second Close returns ledger.ErrClosed.
+// Close lets every accepted call finish, refuses later ones and withdrawals that wait for
+// others of their account with ledger.ErrClosed, and closes the connections. A second Close
+// returns ledger.ErrClosed.
 func (l *Ledger) Close() error {
 	err := ledger.ErrClosed
 	l.closeOnce.Do(func() {
@@ -225,8 +239,7 @@ func (l *Ledger) Close() error {
 		l.gate.Close()
 		l.queue.close()
 		l.workers.Wait()
-		l.hot.Close()
-		l.cold.Close()
+		l.disconnect()
 		err = nil
 	})
 	return err

@@ -53,7 +53,7 @@ func newLossy(n *node) *lossy {
 		close(end)
 		pool.Close()
 	})
-	l.hot, l.cold = pool, pool
+	l.hot, l.lookups, l.cold = pool, pool, pool
 	l.spent = windows{l: l.Ledger, kind: kindSpent, width: n.spent.width}
 	l.withdrawn = windows{l: l.Ledger, kind: kindWithdrawal, width: n.withdrawn.width}
 	for _, w := range []*windows{&l.spent, &l.withdrawn} {

@@ -16,7 +16,7 @@ func (l *Ledger) WriteMetrics(w io.Writer) {
 	if l.Away() {
 		away = 1
 	}
-	hot, cold := l.hot.Stat(), l.cold.Stat()
+	hot, lookups, cold := l.hot.Stat(), l.lookups.Stat(), l.cold.Stat()
 	for _, v := range []struct {
 		name  string
 		value float64
@@ -26,9 +26,11 @@ func (l *Ledger) WriteMetrics(w io.Writer) {
 		{"ecoin_database_unavailable_total", float64(l.events.unavailable.Load())},
 		{`ecoin_database_connections{pool="coins",state="busy"}`, float64(hot.AcquiredConns())},
 		{`ecoin_database_connections{pool="coins",state="idle"}`, float64(hot.IdleConns())},
+		{`ecoin_database_connections{pool="lookups",state="busy"}`, float64(lookups.AcquiredConns())},
+		{`ecoin_database_connections{pool="lookups",state="idle"}`, float64(lookups.IdleConns())},
 		{`ecoin_database_connections{pool="other",state="busy"}`, float64(cold.AcquiredConns())},
 		{`ecoin_database_connections{pool="other",state="idle"}`, float64(cold.IdleConns())},
-		{"ecoin_database_connects_total", float64(hot.NewConnsCount() + cold.NewConnsCount())},
+		{"ecoin_database_connects_total", float64(hot.NewConnsCount() + lookups.NewConnsCount() + cold.NewConnsCount())},
 	} {
 		metrics.WriteGaugeFloat64(w, v.name, v.value)
 	}

@@ -23,7 +23,7 @@ type Options struct {
 	MaxQueued  int // coins waiting or being decided; more is ledger.ErrOverload; 0 means 65,536
 	Statements int // redeems, returns and refunds at once, each on a connection; 0 means 16
 	BatchCoins int // coins of several calls that one statement takes; 0 means 512
-	Conns      int // connections for all else; 0 means 8
+	Conns      int // connections for all else, but two more that only look up keys and accounts; 0 means 8
 
 	// Patience is how long a call goes on asking a database that does not answer or has
 	// conflicts; 0 means 5 s.
@@ -54,6 +54,7 @@ const (
 	defaultTimeout          = 10 * time.Second
 
 	maxStatements = 1024
+	lookupConns   = 2 // each look-up is a row or two by key
 )
 
 // withDefaults fills in what is zero and checks every limit.

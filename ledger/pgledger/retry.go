@@ -179,8 +179,9 @@ func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, work func(context.
 		_ = c.Conn().Close(bounded)
 		// At once: pgx would wait 15 s for a last word of the server, with the place in the pool.
 		_ = c.Conn().PgConn().Conn().Close()
-		l.hot.Reset() // the others lead to the same host, where reads may still seem to work
-		l.cold.Reset()
+		for _, p := range l.pools() { // the others lead to the same host, where reads may still seem to work
+			p.Reset()
+		}
 	}
 	l.noteTry(!lost, err)
 	return err

@@ -33,7 +33,7 @@ func (l *Ledger) TrustChanges(ctx context.Context, after int64) (changes []ledge
 		return nil, 0, err
 	}
 	defer leave()
-	err = l.ask(ctx, "look for changes of accounts", func(ctx context.Context, c *pgx.Conn) error {
+	err = l.repeat(ctx, l.lookups, "look for changes of accounts", nil, func(ctx context.Context, c *pgx.Conn) error {
 		changes, last = nil, after
 		if after < 0 {
 			return c.QueryRow(ctx, `SELECT trust FROM ledger WHERE one = 1`).Scan(&last)

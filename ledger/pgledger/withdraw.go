@@ -17,7 +17,8 @@ import (
 var errSaltUsed = errors.New("pgledger: withdrawal refused: its salt was used before; use a fresh random salt for every request id")
 
 // Withdraw debits n coins and makes live those that Options.Mint gives for salt, in one
-// transaction: there are no withdrawals under way. For the rest see
+// transaction: there are no withdrawals under way. One account's follow each other on each
+// node. For the rest see
 // [ledger.Ledger.Withdraw], also for its errors. After ledger.ErrUnavailable nothing
 // happened; after any other error ask again with the same id.
 func (l *Ledger) Withdraw(ctx context.Context, acc ledger.AccountID, id ledger.RequestID, salt core.Salt, n int) (core.Salt, error) {
@@ -34,6 +35,10 @@ func (l *Ledger) Withdraw(ctx context.Context, acc ledger.AccountID, id ledger.R
 		panic(fmt.Sprintf("pgledger: Options.Mint gave %d fingerprints, want %d", len(fps), n))
 	}
 	w := withdrawal{account: acc, id: id, salt: salt, n: n, fps: fingerprints(fps), counter: int16(rand.IntN(counters))}
+	if err := l.lockDebits(ctx, acc); err != nil {
+		return core.Salt{}, err
+	}
+	defer l.debited.Unlock(acc)
 	inDoubt := false
 	for range maxRounds {
 		number := l.withdrawn.newest(ctx)
@@ -54,6 +59,20 @@ func (l *Ledger) Withdraw(ctx context.Context, acc ledger.AccountID, id ledger.R
 		return core.Salt{}, unknown("withdraw", manyRounds)
 	}
 	return core.Salt{}, ledger.ErrUnavailable
+}
+
+// lockDebits waits until no other withdrawal from an account is under way on this node. They
+// would wait for its row, each on a connection, and an account with many would keep those
+// from all others. As for a connection it waits no longer than a statement may take.
+func (l *Ledger) lockDebits(ctx context.Context, id ledger.AccountID) error {
+	bounded, cancel := context.WithTimeout(ctx, l.o.Timeout)
+	defer cancel()
+	err := l.debited.Lock(bounded, l.gate, id)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		l.events.overloads.Add(1)
+		return ledger.ErrOverload
+	}
+	return err
 }
 
 // withdrawal is one Withdraw.
