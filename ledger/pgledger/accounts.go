@@ -254,7 +254,7 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 				after = a
 				return nil
 			case before != nil && a.change != *before:
-				return outcome{fmt.Errorf("pgledger: %s: its outcome is not known: the account was changed by others meanwhile", what)}
+				return outcome{unknown(what, changedByOthers)}
 			}
 			seen = &a.change
 			if err := work(ctx, tx, a); err != nil {
@@ -266,6 +266,9 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 			after, err = read(ctx, tx, id)
 			return err
 		})
+		if err == nil {
+			err = checkWarning(c.PgConn())
+		}
 		if before == nil && err != nil && fateOf(err) == doubt {
 			before = seen
 		}
@@ -276,3 +279,6 @@ func (l *Ledger) change(ctx context.Context, what string, id ledger.AccountID, w
 	}
 	return after.Account, nil
 }
+
+// changedByOthers is why the repeat of a change cannot tell whether it was done before.
+const changedByOthers = "the account was changed by others meanwhile"

@@ -123,3 +123,28 @@ func TestDoubtSurvivesNameTaken(t *testing.T) {
 		t.Errorf("add: %v after %d tries", err, *tries)
 	}
 }
+
+// A grant is not done twice when the database answers its commit with a warning and another
+// node changes the account before the repeat.
+func TestWarnedGrant(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, pgtest.Shared(t), Options{})
+	n.sql(`CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'not on a standby'; RETURN NULL; END $$`,
+		`CREATE CONSTRAINT TRIGGER warn AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION warn()`)
+	l := newLossy(n)
+	begun := 0
+	l.lose = func(request []byte) bool {
+		if begun += bytes.Count(request, []byte("begin\x00")); begun == 2 {
+			n.sql(`UPDATE account SET granted = granted + 10, change = gen_random_uuid()`)
+			begun++
+		}
+		return false
+	}
+	_, err := l.Grant(context.Background(), n.analyst, 100)
+	if err == nil || isNothing(err) {
+		t.Errorf("grant: %v", err)
+	}
+	if a, err := n.Account(context.Background(), n.analyst); err != nil || a.Granted != 1110 {
+		t.Errorf("granted %d, want 1000 + 10 + 100; %v", a.Granted, err)
+	}
+}
