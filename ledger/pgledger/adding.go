@@ -15,6 +15,8 @@ type adding struct {
 	mark     token
 	created  int64
 
+	doubted map[ledger.AccountID]token // accounts that a try in doubt made active again: their change before
+
 	// Of one try.
 	ids     []ledger.AccountID
 	errs    []error
@@ -26,12 +28,37 @@ type adding struct {
 	added   []*row
 }
 
+// try adds the accounts in one transaction. Of a try in doubt it notes what the next one has
+// to look for: an account that is new has an id that tells, but one that is active again may
+// have been changed by others since.
+func (a *adding) try(ctx context.Context, c *pgx.Conn) error {
+	a.ids, a.errs = make([]ledger.AccountID, len(a.accounts)), make([]error, len(a.accounts))
+	a.changed, a.mine, a.added = map[ledger.AccountID]bool{}, map[ledger.AccountID]bool{}, nil
+	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return a.run(ctx, tx) })
+	if err == nil {
+		err = checkWarning(c.PgConn())
+	}
+	if err != nil && fateOf(err) == doubt {
+		if a.doubted == nil {
+			a.doubted = map[ledger.AccountID]token{}
+		}
+		for id := range a.changed {
+			a.doubted[id] = a.known[id].change
+		}
+	}
+	return err
+}
+
 // run decides the accounts one after the other, as they are with those before, and then
 // writes all. What another node adds in between is in the way of a key of the tables.
 func (a *adding) run(ctx context.Context, tx pgx.Tx) error {
-	a.changed, a.mine, a.added = map[ledger.AccountID]bool{}, map[ledger.AccountID]bool{}, nil
 	if err := a.load(ctx, tx); err != nil {
 		return err
+	}
+	for id, before := range a.doubted {
+		if r := a.known[id]; r == nil || r.change != before && r.change != a.mark {
+			return outcome{unknown("add accounts", changedByOthers)}
+		}
 	}
 	for i := range a.accounts {
 		a.ids[i], a.errs[i] = a.add(&a.accounts[i], a.fresh[i])

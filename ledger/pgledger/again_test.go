@@ -59,10 +59,7 @@ func TestAddAgain(t *testing.T) {
 		a.fresh = append(a.fresh, ledger.AccountID(newToken()))
 	}
 	for try := range 3 {
-		a.ids, a.errs = make([]ledger.AccountID, len(a.accounts)), make([]error, len(a.accounts))
-		if err := n.do(t.Context(), n.cold, "add", func(ctx context.Context, c *pgx.Conn) error {
-			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return a.run(ctx, tx) })
-		}); err != nil {
+		if err := n.do(t.Context(), n.cold, "add", a.try); err != nil {
 			t.Fatal(err)
 		}
 		for i, want := range []error{nil, ledger.ErrAccountSame, nil, ledger.ErrAccountSame} {

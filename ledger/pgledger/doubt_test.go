@@ -148,3 +148,53 @@ func TestWarnedGrant(t *testing.T) {
 		t.Errorf("granted %d, want 1000 + 10 + 100; %v", a.Granted, err)
 	}
 }
+
+// An account becomes active again with further credit, and the answer is lost. The repeat
+// knows its own work, and does not take what others did since for an account that was there.
+func TestLostRevival(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct {
+		lose    string
+		then    func(*node, ledger.AccountID) error
+		granted int64 // 0: the outcome is not known
+	}{
+		"done":        {commit, func(*node, ledger.AccountID) error { return nil }, 100},
+		"not done":    {"UPDATE account SET name", func(*node, ledger.AccountID) error { return nil }, 100},
+		"and changed": {commit, func(n *node, id ledger.AccountID) error { _, err := n.Grant(context.Background(), id, 10); return err }, 0},
+		"and removed": {commit, func(n *node, id ledger.AccountID) error {
+			_, err := n.SetState(context.Background(), id, ledger.Removed)
+			return err
+		}, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, pgtest.Shared(t), Options{})
+			cam, err := n.AddAccount(t.Context(), "cam", ledger.RoleCollector, ledger.Pin{10})
+			if err == nil {
+				_, err = n.SetState(t.Context(), cam.ID, ledger.Removed)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := newLossy(n)
+			l.loseFirst(test.lose, func() {
+				if err := test.then(n, cam.ID); err != nil {
+					t.Error(err)
+				}
+			}, nothing)
+			var ids [1]ledger.AccountID
+			var errs [1]error
+			err = l.AddAccounts(context.Background(),
+				[]ledger.NewAccount{{Name: "cam", Role: ledger.RoleCollector, Pin: ledger.Pin{10}, Credit: 100}}, ids[:], errs[:])
+			a, e := n.Account(context.Background(), cam.ID)
+			switch {
+			case e != nil:
+				t.Error(e)
+			case test.granted == 0 && (err == nil || isNothing(err)):
+				t.Errorf("granted %d and told %v, %v", a.Granted, err, errs[0])
+			case test.granted > 0 && (err != nil || errs[0] != nil || ids[0] != cam.ID || a.Granted != test.granted):
+				t.Errorf("granted %d and told %v, %v; want %d", a.Granted, err, errs[0], test.granted)
+			}
+		})
+	}
+}

@@ -107,7 +107,9 @@ func (l *Ledger) AddAccount(ctx context.Context, name string, role ledger.Role, 
 
 // AddAccounts opens accounts for keys, up to 10,000 in one transaction, and sets the
 // account and an error of each; see [ledger.Ledger.AddAccounts]. ids and errs must be as
-// long as accounts.
+// long as accounts. After an error of the whole call that is none of those there, nor
+// ledger.ErrUnavailable, the outcome is not known: look at the accounts before they are
+// added again.
 func (l *Ledger) AddAccounts(ctx context.Context, accounts []ledger.NewAccount, ids []ledger.AccountID, errs []error) error {
 	if len(ids) != len(accounts) || len(errs) != len(accounts) {
 		panic(fmt.Sprintf("pgledger: AddAccounts of %d with room for %d ids and %d errors", len(accounts), len(ids), len(errs)))
@@ -126,10 +128,7 @@ func (l *Ledger) AddAccounts(ctx context.Context, accounts []ledger.NewAccount, 
 	}
 	inDoubt := false
 	for range maxRounds {
-		err = l.repeat(ctx, l.cold, "add accounts", &inDoubt, func(ctx context.Context, c *pgx.Conn) error {
-			a.ids, a.errs = make([]ledger.AccountID, len(ids)), make([]error, len(errs))
-			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return a.run(ctx, tx) })
-		})
+		err = l.repeat(ctx, l.cold, "add accounts", &inDoubt, a.try)
 		if sqlState(err) != uniqueViolation { // another node added one of them: look again
 			break
 		}
