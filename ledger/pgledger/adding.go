@@ -66,53 +66,70 @@ func (a *adding) run(ctx context.Context, tx pgx.Tx) error {
 	return a.write(ctx, tx)
 }
 
-// load finds who has the pins and names, and locks the accounts of the pins.
+// load finds who has the pins and names, and locks the accounts of the pins. Until an account
+// is locked another node may take a pin from it, so who has them is asked again afterwards,
+// and with every account that turns up then. From there on no pin goes away; one that is
+// given out is in the way.
 func (a *adding) load(ctx context.Context, tx pgx.Tx) error {
+	a.known = map[ledger.AccountID]*row{}
+	for {
+		if err := a.find(ctx, tx); err != nil {
+			return err
+		}
+		var others []ledger.AccountID
+		for _, id := range a.pins {
+			if a.known[id] == nil {
+				others = append(others, id)
+			}
+		}
+		if len(others) == 0 {
+			return nil
+		}
+		locks := uuidArray{}
+		locks.reset(len(others))
+		for i := range others {
+			locks.add((*[16]byte)(&others[i]))
+		}
+		if err := run(ctx, tx.Conn(), lockSQL, [][]byte{locks.b}, func([][]byte) {}); err != nil {
+			return err
+		}
+		for _, id := range others {
+			r, err := read(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			a.known[id] = &r
+		}
+	}
+}
+
+// find looks up who has the pins and names.
+func (a *adding) find(ctx context.Context, tx pgx.Tx) error {
 	pins, names := make([][]byte, 0, len(a.accounts)), make([]string, 0, len(a.accounts))
 	for i := range a.accounts {
 		if a.accounts[i].Check() == nil {
 			pins, names = append(pins, a.accounts[i].Pin[:]), append(names, a.accounts[i].Name)
 		}
 	}
-	a.pins, a.names, a.known = map[ledger.Pin]ledger.AccountID{}, map[string]ledger.AccountID{}, map[ledger.AccountID]*row{}
+	a.pins, a.names = map[ledger.Pin]ledger.AccountID{}, map[string]ledger.AccountID{}
 	// Pins and names as of one moment: of an account that is being added both are seen or none.
 	rows, err := tx.Query(ctx, `SELECT pin, '', account FROM pin WHERE pin = ANY ($1::bytea[])
 UNION ALL SELECT NULL, name, account FROM name WHERE name = ANY ($2::text[])`, pins, names)
 	if err != nil {
 		return err
 	}
-	var owners []ledger.AccountID
 	var pin []byte
 	var name string
 	var id [16]byte
 	_, err = pgx.ForEachRow(rows, []any{&pin, &name, &id}, func() error {
 		if pin == nil {
 			a.names[name] = id
-			return nil
+		} else {
+			a.pins[ledger.Pin(pin)] = id
 		}
-		a.pins[ledger.Pin(pin)] = id
-		owners = append(owners, id)
 		return nil
 	})
-	if err != nil || len(owners) == 0 {
-		return err
-	}
-	locks := uuidArray{}
-	locks.reset(len(owners))
-	for i := range owners {
-		locks.add((*[16]byte)(&owners[i]))
-	}
-	if err := run(ctx, tx.Conn(), lockSQL, [][]byte{locks.b}, func([][]byte) {}); err != nil {
-		return err
-	}
-	for _, id := range owners {
-		r, err := read(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		a.known[id] = &r
-	}
-	return nil
+	return err
 }
 
 // add decides one account.
