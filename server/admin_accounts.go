@@ -325,8 +325,10 @@ func adminProblem(err error) (p *problem.Problem, expected bool) {
 			return problem.New(r.status, r.detail), true
 		}
 	}
-	if errors.Is(err, ledger.ErrClosed) || errors.Is(err, ledger.ErrOverload) {
-		return problemOf(err)
+	for _, passing := range []error{ledger.ErrClosed, ledger.ErrOverload, ledger.ErrUnavailable} {
+		if errors.Is(err, passing) {
+			return problemOf(err)
+		}
 	}
 	return nil, false
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -281,5 +282,27 @@ func TestSocketFile(t *testing.T) {
 	}
 	if _, err := listenUnix(filepath.Join(dir, "no", "folder", "s")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
+	}
+}
+
+// TestAdminProblems: what changed nothing is told from what may have.
+func TestAdminProblems(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err      error
+		status   int // 0: not expected
+		retrying bool
+	}{
+		{fmt.Errorf("grant: %w", ledger.ErrUnavailable), 503, true},
+		{fmt.Errorf("grant: %w", ledger.ErrOverload), 503, true},
+		{ledger.ErrRemoved, 409, false},
+		{errors.New("grant: its outcome is not known"), 0, false},
+	} {
+		p, expected := adminProblem(c.err)
+		if expected != (c.status != 0) {
+			t.Errorf("%v: expected is %v", c.err, expected)
+		} else if expected && (p.Status != c.status || p.RetryAfter > 0 != c.retrying) {
+			t.Errorf("%v: %d, again after %v", c.err, p.Status, p.RetryAfter)
+		}
 	}
 }
