@@ -23,15 +23,19 @@ func TestOf(t *testing.T) {
 func TestLimit(t *testing.T) {
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	l := New(2)
-	if !l.Enter(a) || !l.Enter(a) || l.Enter(a) {
-		t.Error("an address has not two connections")
+	for i := range 3 {
+		if got := l.Enter(a); got != (i < 2) {
+			t.Errorf("connection %d of an address that may have two: let in is %v", i+1, got)
+		}
 	}
 	if !l.Enter(b) {
 		t.Error("another address is kept out")
 	}
 	l.Leave(a)
-	if !l.Enter(a) || l.Enter(a) {
-		t.Error("a connection that ended does not make room for one")
+	for i := range 2 {
+		if got := l.Enter(a); got != (i < 1) {
+			t.Errorf("connection %d after one has ended: let in is %v", i+1, got)
+		}
 	}
 	l.Leave(a)
 	l.Leave(a)
