@@ -114,8 +114,8 @@ bench-scale: ## measure the ledger's growth (SIZES='1e6 1e7 1e8' OUT=docs/plots 
 bench-bank: build ## measure a bank through mutual TLS: CPU a coin, latency, overload, connections (OUT=docs/plots/bank ARGS='--time=8s --rounds=5'; ARGS=--help lists all)
 	@$(GO) run ./internal/bankscale --bank=bin/ecoin --out='$(OUT)' $(ARGS)
 
-bench-nodes: ## measure two bank nodes on one PostgreSQL against one, each held to a quarter of a processor by a cgroup (ROUNDS=3)
-	ECOIN_BENCH_NODES=$(or $(ROUNDS),3) $(GO) test -count=1 -v -timeout 60m -run '^TestBenchNodes$$' ./cmd/ecoin
+bench-nodes: ## measure two bank nodes on one PostgreSQL against one, each held to a part of a processor by a cgroup (ROUNDS=3 QUOTA=25: percent; less where the database is the limit)
+	ECOIN_BENCH_NODES=$(or $(ROUNDS),3) ECOIN_BENCH_NODES_QUOTA=$(or $(QUOTA),25) $(GO) test -count=1 -v -timeout 60m -run '^TestBenchNodes$$' ./cmd/ecoin
 
 bench-peers: ## compare with peers, side by side: codec, ledger, whole system, transport (QUICK=1 OUT=docs/plots/peers ARGS='--only=ledger'; ARGS=--help lists all)
 	@cd bench && $(GO) build -o ../bin/peers ./cmd/peers && ../bin/peers --out='$(if $(filter file,$(origin OUT)),../$(if $(QUICK),bin/peers-quick,docs/plots/peers),$(abspath $(OUT)))' $(if $(QUICK),--quick) $(ARGS)

@@ -17,10 +17,11 @@ import (
 )
 
 // TestBenchNodes measures how many times as much as one bank two of them redeem on one
-// database. Each has a quarter of a processor, so that this is the limit, and not the database
+// database. Each has a part of a processor, so that this is the limit, and not the database
 // on the same machine: a ratio counts where all were at their quota most of the time. "make
-// bench-nodes" runs it, for as many rounds as ECOIN_BENCH_NODES says. No figure fails it, but a
-// load that fails does, or an audit.
+// bench-nodes" runs it, for as many rounds as ECOIN_BENCH_NODES says, with so many percent of a
+// processor for each bank as ECOIN_BENCH_NODES_QUOTA says. No figure fails it, but a load that
+// fails does, or an audit.
 func TestBenchNodes(t *testing.T) {
 	asked := os.Getenv("ECOIN_BENCH_NODES")
 	if asked == "" {
@@ -30,7 +31,12 @@ func TestBenchNodes(t *testing.T) {
 	if err != nil || rounds < 1 {
 		t.Fatalf("ECOIN_BENCH_NODES=%q: want a number of rounds", asked)
 	}
-	quotas := []*quota{newQuota(t), newQuota(t)} // before the banks, which end first
+	share := os.Getenv("ECOIN_BENCH_NODES_QUOTA")
+	percent, err := strconv.Atoi(share)
+	if err != nil || percent < 1 || percent > 100 {
+		t.Fatalf("ECOIN_BENCH_NODES_QUOTA=%q: want percent of a processor", share)
+	}
+	quotas := []*quota{newQuota(t, percent), newQuota(t, percent)} // before the banks, which end first
 	server := pgtest.Start(t, pgtest.Options{Settings: map[string]string{
 		"shared_buffers": "1GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", // no checkpoint in a round
 	}})

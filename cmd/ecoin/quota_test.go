@@ -33,26 +33,25 @@ type look struct {
 const (
 	cgroups = "/sys/fs/cgroup"
 
-	quotaUs  = 25_000 // in each period: a quarter of a processor
 	periodUs = 100_000
 )
 
-// newQuota makes the group, without processes. It is removed when the test ends; what was
+// newQuota makes the group, without processes, for that many percent of a processor. It is removed when the test ends; what was
 // started after it, and ends with the test, has ended by then. Where it cannot be made, the
 // test is skipped.
-func newQuota(t *testing.T) *quota {
+func newQuota(t *testing.T, percent int) *quota {
 	t.Helper()
-	q, err := makeQuota(t)
+	q, err := makeQuota(t, percent*periodUs/100)
 	if err != nil {
 		skip(t, fmt.Sprintf("a CPU quota takes root, and a %s that can be written: %v", cgroups, err))
 	}
 	return q
 }
 
-func makeQuota(t *testing.T) (*quota, error) {
-	root, limits := filepath.Join(cgroups, "cpu"), [][2]string{{"cpu.cfs_period_us", fmt.Sprint(periodUs)}, {"cpu.cfs_quota_us", fmt.Sprint(quotaUs)}}
+func makeQuota(t *testing.T, us int) (*quota, error) {
+	root, limits := filepath.Join(cgroups, "cpu"), [][2]string{{"cpu.cfs_period_us", fmt.Sprint(periodUs)}, {"cpu.cfs_quota_us", fmt.Sprint(us)}}
 	if _, err := os.Stat(filepath.Join(cgroups, "cgroup.controllers")); err == nil { // version 2
-		root, limits = cgroups, [][2]string{{"cpu.max", fmt.Sprintf("%d %d", quotaUs, periodUs)}}
+		root, limits = cgroups, [][2]string{{"cpu.max", fmt.Sprintf("%d %d", us, periodUs)}}
 		if err := shareOut(t, root); err != nil {
 			return nil, err
 		}
