@@ -70,17 +70,22 @@ func TestFlushKeepsWindows(t *testing.T) {
 	}
 }
 
+// withoutTables is a file system in memory where no table can be written while full is set.
+func withoutTables(full *atomic.Bool) vfs.FS {
+	return errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "/"+tablesName+"/") {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))
+}
+
 // TestFlushWaitsForNobody: a committer that waits for its flusher does not keep windows
 // from being begun, or the flusher, who needs them, would wait behind who begins one.
 func TestFlushWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool
-	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if full.Load() && op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "/"+tablesName+"/") {
-			return errorfs.ErrInjected
-		}
-		return nil
-	})))
+	o := testOptions(withoutTables(&full))
 	var now atomic.Int64
 	now.Store(1_900_000_000)
 	o.Now = func() time.Time { return time.Unix(now.Load(), 0) }
@@ -129,12 +134,7 @@ func TestFlushWaitsForNobody(t *testing.T) {
 func TestIdleShardLetsGo(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool
-	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if full.Load() && op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "/"+tablesName+"/") {
-			return errorfs.ErrInjected
-		}
-		return nil
-	})))
+	o := testOptions(withoutTables(&full))
 	o.Shards, o.IndexBytes, o.deltaCoins, o.logSegment = 2, 1<<20, 20, 16<<10
 	l := open(t, "ledger", o)
 	acc := addAccount(t, l, 8000)
