@@ -80,6 +80,18 @@ func withoutTables(full *atomic.Bool) vfs.FS {
 	}))
 }
 
+// flushedCoins withdraws n coins for an account and returns them by their shard, of two,
+// once the shards have flushed them.
+func flushedCoins(t *testing.T, l *Ledger, n int) (acc AccountID, fps [2][]core.Fingerprint) {
+	acc = addAccount(t, l, int64(n))
+	for _, fp := range withdraw(t, l, acc, n) {
+		i := shardOf(&fp, 2)
+		fps[i] = append(fps[i], fp)
+	}
+	mustAudit(t, l) // lets the shards flush
+	return acc, fps
+}
+
 // TestFlushWaitsForNobody: a committer that waits for its flusher does not keep windows
 // from being begun, or the flusher, who needs them, would wait behind who begins one.
 func TestFlushWaitsForNobody(t *testing.T) {
@@ -94,13 +106,7 @@ func TestFlushWaitsForNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acc := addAccount(t, l, 100)
-	var fps [2][]core.Fingerprint
-	for _, fp := range withdraw(t, l, acc, 100) {
-		i := shardOf(&fp, 2)
-		fps[i] = append(fps[i], fp)
-	}
-	mustAudit(t, l) // lets the shards flush
+	acc, fps := flushedCoins(t, l, 100)
 
 	full.Store(true)
 	for _, fp := range fps[0][:5] { // one is frozen, and four are what a delta may have meanwhile
@@ -137,13 +143,7 @@ func TestIdleShardLetsGo(t *testing.T) {
 	o := testOptions(withoutTables(&full))
 	o.Shards, o.IndexBytes, o.deltaCoins, o.logSegment = 2, 1<<20, 20, 16<<10
 	l := open(t, "ledger", o)
-	acc := addAccount(t, l, 8000)
-	var fps [2][]core.Fingerprint
-	for _, fp := range withdraw(t, l, acc, 8000) {
-		i := shardOf(&fp, 2)
-		fps[i] = append(fps[i], fp)
-	}
-	mustAudit(t, l) // lets the shards flush
+	acc, fps := flushedCoins(t, l, 8000)
 
 	full.Store(true)
 	mustRedeem(t, l, acc, fps[0][:10], core.Digest{1}, core.StatusOK)   // being flushed

@@ -447,14 +447,13 @@ func TestWalletModel(t *testing.T) {
 					must(err)
 				}
 			},
-			"late": func(t *rapid.T) {
-				if len(delayed) == 0 {
-					t.Skip("nothing is delayed")
+			"late": func(*rapid.T) {
+				if len(delayed) > 0 {
+					l.bank.lose = 0
+					_, err := l.bank.ask(ctx, delayed[0].key, delayed[0].n)
+					must(err)
+					delayed = delayed[1:]
 				}
-				l.bank.lose = 0
-				_, err := l.bank.ask(ctx, delayed[0].key, delayed[0].n)
-				must(err)
-				delayed = delayed[1:]
 			},
 			"take": func(*rapid.T) {
 				h, err := l.take(w)
