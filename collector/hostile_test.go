@@ -96,7 +96,7 @@ func TestHostileDirector(t *testing.T) {
 			w.Header().Set("X", strings.Repeat("x", 1<<20))
 			w.Write(good)
 		}},
-		{"hangs", "no reply within 1s", func(_ http.ResponseWriter, r *http.Request, _, _ []byte) { <-r.Context().Done() }},
+		{"hangs", "no reply within 1s", func(_ http.ResponseWriter, r *http.Request, _, _ []byte) { <-r.Context().Done(); cutOff() }},
 		{"hangs in the reply", "no reply within 1s", func(w http.ResponseWriter, r *http.Request, _, good []byte) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(good)))
 			w.Write(good[:20])

@@ -92,6 +92,7 @@ type Director struct {
 	registry *registry
 	bodies   bodies
 	slots    chan struct{} // one element per operation whose request is here
+	failures *lines        // about operations that analysts failed
 }
 
 // New opens the director's address.
@@ -99,7 +100,8 @@ func New(o Options) (*Director, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	d := &Director{o: o, registry: newRegistry(&o), slots: make(chan struct{}, o.MaxOperations)}
+	d := &Director{o: o, registry: newRegistry(&o), slots: make(chan struct{}, o.MaxOperations),
+		failures: newLines(o.Logger, slog.LevelWarn, o.MaxOperations)}
 	d.bodies.memory = fair.New[netip.Addr](2 * o.MaxOperations * int(o.MaxBody))
 	var err error
 	d.server, err = httpserve.Listen(httpserve.Options{

@@ -2,6 +2,7 @@ package director
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -37,7 +38,7 @@ type harness struct {
 func start(t *testing.T, o Options) *harness {
 	t.Helper()
 	h := &harness{t: t, id: newIdentity(t, "director")}
-	o.Identity, o.Logger = h.id, slog.New(slog.DiscardHandler)
+	o.Identity, o.Logger = h.id, cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	d, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -12,15 +12,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"ecoin/internal/identity"
 )
 
 const (
 	leaseTime = 15 * time.Second
 	sweepTime = time.Second // between two looks for leases that ran out
-	tellTime  = time.Second // between two lines about changes, of many
 
 	// An analyst that could not be reached is passed over for so long, if there is
 	// another: it has nothing outstanding, and would be everybody's first choice.
@@ -47,8 +44,7 @@ type registry struct {
 	maxCapacity int
 	maxLeases   int
 	maxPerKey   int
-	log         *slog.Logger
-	told        *rate.Limiter // lines about changes
+	changes     *lines // about leases that come and go
 
 	mu          sync.Mutex // guards what follows and the fields of every lease
 	leases      map[string]*lease
@@ -72,10 +68,10 @@ type lease struct {
 
 func newRegistry(o *Options) *registry {
 	return &registry{
-		identity: o.Identity, dialTimeout: o.DialTimeout, log: o.Logger,
+		identity: o.Identity, dialTimeout: o.DialTimeout,
 		maxCapacity: o.MaxCapacity, maxLeases: o.MaxAnalysts, maxPerKey: o.MaxPerKey,
-		told:   rate.NewLimiter(rate.Every(tellTime), 2*o.MaxAnalysts),
-		leases: map[string]*lease{}, offers: map[string][]*lease{}, outstanding: map[string]int{},
+		changes: newLines(o.Logger, slog.LevelInfo, 2*o.MaxAnalysts), // all of them come, and all go
+		leases:  map[string]*lease{}, offers: map[string][]*lease{}, outstanding: map[string]int{},
 	}
 }
 
@@ -111,13 +107,13 @@ func (r *registry) register(id string, by pin, reg registration) error {
 		}
 		l = &lease{id: id, pin: by, target: newTarget(r.identity, by, reg.URL, r.dialTimeout)}
 		r.leases[id] = l
-		r.tell("analyst registered", "id", id, "url", reg.URL, "analyses", reg.Analyses, "capacity", reg.Capacity)
+		r.changes.write("analyst registered", "id", id, "url", reg.URL, "analyses", reg.Analyses, "capacity", reg.Capacity)
 	case l.pin != by:
 		return errTaken
 	case l.target.base != reg.URL:
 		l.target.close()
 		l.target = newTarget(r.identity, by, reg.URL, r.dialTimeout)
-		r.tell("analyst moved", "id", id, "url", reg.URL)
+		r.changes.write("analyst moved", "id", id, "url", reg.URL)
 	}
 	r.withdrawLocked(l)
 	l.analyses = reg.Analyses
@@ -187,18 +183,7 @@ func (r *registry) removeLocked(l *lease, why string) {
 	delete(r.leases, l.id)
 	l.gone = true
 	l.target.close()
-	r.tell("analyst removed", "id", l.id, "reason", why)
-}
-
-// tell logs a change: as many at once as all analysts make when they come and go, and one
-// each tellTime from then on. Any key may change something as often as it likes, and a
-// line is up to 2.6 KB long; the others are for whoever asks for debug lines.
-func (r *registry) tell(change string, args ...any) {
-	level := slog.LevelInfo
-	if !r.told.Allow() {
-		level = slog.LevelDebug
-	}
-	r.log.Log(context.Background(), level, change, args...)
+	r.changes.write("analyst removed", "id", l.id, "reason", why)
 }
 
 // withdrawLocked takes back what l offers.

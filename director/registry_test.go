@@ -131,7 +131,7 @@ func TestChangesAreToldWithinBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRegistry(t) // of 4 analysts
 		var log bytes.Buffer
-		r.log = slog.New(slog.NewTextHandler(&log, nil)) // Info and above
+		r.changes.log = slog.New(slog.NewTextHandler(&log, nil)) // Info and above
 		changes := func(n int) (told int) {
 			log.Reset()
 			for range n {
@@ -147,7 +147,7 @@ func TestChangesAreToldWithinBounds(t *testing.T) {
 		if got := changes(1000); got != 0 {
 			t.Errorf("%d lines of 2000 changes at once after these", got)
 		}
-		time.Sleep(3 * tellTime)
+		time.Sleep(3 * lineTime)
 		if got := changes(1000); got != 3 {
 			t.Errorf("%d lines after three times as long as one takes", got)
 		}

@@ -45,7 +45,7 @@ func (d *Director) relay(ctx context.Context, analysis string, request []byte) (
 		if err == nil {
 			return a, nil
 		}
-		d.o.Logger.Warn("operation failed", "analyst", l.id, "analysis", analysis, "error", err)
+		d.failures.write("operation failed", "analyst", l.id, "analysis", analysis, "error", err)
 		switch {
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
 			return answer{}, problem.New(http.StatusGatewayTimeout, "the analyst did not answer in time; whether it was paid, the bank knows: try a refund")

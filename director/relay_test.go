@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -209,6 +210,26 @@ func TestAllUnreachable(t *testing.T) {
 	}
 }
 
+// TestFailuresAreToldWithinBounds: a key whose analyst is away, and that asks for it all the
+// time, does not fill the log.
+func TestFailuresAreToldWithinBounds(t *testing.T) {
+	var log bytes.Buffer
+	h := start(t, Options{MaxOperations: 2, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if st := h.register(newIdentity(t, "a"), "a", closedPort(t), 1, "summary"); st != 200 {
+		t.Fatal(st)
+	}
+	began := time.Now()
+	for range 20 {
+		if st, _, body := h.operate("summary", request(t, 10)); st != 503 {
+			t.Fatalf("got %d %s", st, body)
+		}
+	}
+	most := 2 + 1 + int(time.Since(began)/lineTime)
+	if told := strings.Count(log.String(), "operation failed"); told < 2 || told > most {
+		t.Errorf("%d lines of 20 failures, want 2 to %d", told, most)
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	h := start(t, Options{Timeout: 200 * time.Millisecond})
 	gone := make(chan struct{}, 1)
@@ -216,6 +237,7 @@ func TestTimeout(t *testing.T) {
 		io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 		gone <- struct{}{}
+		panic(http.ErrAbortHandler) // an answer could still arrive, and would be relayed
 	}, "summary")
 	if st, _, body := h.operate("summary", request(t, 10)); st != 504 {
 		t.Errorf("got %d %s", st, body)
