@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ecoin/bench/store"
+	"ecoin/internal/freeport"
 	"ecoin/internal/subprocess"
 )
 
@@ -48,13 +49,14 @@ func (s *Server) Stop() error {
 // ErrMissing is wrapped by errors that say which Debian package has a server that is not here.
 var ErrMissing = errors.New("not installed")
 
-// freePort returns a port that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// freeAddress returns an address on which nobody listens, and its port.
+func freeAddress() (address, port string, err error) {
+	addresses, err := freeport.Addresses(1)
 	if err != nil {
-		return 0, err
+		return "", "", err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	_, port, err = net.SplitHostPort(addresses[0])
+	return addresses[0], port, err
 }
 
 // ready calls try until it succeeds.
@@ -91,19 +93,19 @@ func Redis(ctx context.Context, dir, log string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	address, port, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	p, err := subprocess.Start("redis-server", nil, exe, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
+	p, err := subprocess.Start("redis-server", nil, exe, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "",
 		"--appendonly", log, "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--logfile", filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{PID: p.PID, Address: fmt.Sprintf("127.0.0.1:%d", port), proc: p, stop: syscall.SIGTERM}
+	s := &Server{PID: p.PID, Address: address, proc: p, stop: syscall.SIGTERM}
 	return s, s.ready(ctx, func() error {
 		c, err := store.DialRedis(ctx, s.Address)
 		if err != nil {
@@ -168,13 +170,13 @@ func Postgres(ctx context.Context, dir string) (*Server, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("daemon: initdb: %w\n%s", err, out)
 	}
-	port, err := freePort()
+	address, port, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	args = append(as, filepath.Join(bin, "postgres"), "-D", data)
 	for _, setting := range []string{
-		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(port), "unix_socket_directories=", "max_connections=300",
+		"listen_addresses=127.0.0.1", "port=" + port, "unix_socket_directories=", "max_connections=300",
 		"shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=30min", "wal_buffers=64MB", "jit=off", "logging_collector=off",
 	} {
 		args = append(args, "-c", setting)
@@ -183,7 +185,7 @@ func Postgres(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{PID: p.PID, Address: fmt.Sprintf("postgres://bench@127.0.0.1:%d/postgres?sslmode=disable", port), proc: p, stop: syscall.SIGINT}
+	s := &Server{PID: p.PID, Address: "postgres://bench@" + address + "/postgres?sslmode=disable", proc: p, stop: syscall.SIGINT}
 	return s, s.ready(ctx, func() error {
 		c, err := pgx.Connect(ctx, s.Address)
 		if err != nil {

@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"ecoin/internal/freeport"
 )
 
 // TestReadmeTranscript pastes the README's transcript into a shell, as a new user
@@ -30,12 +31,16 @@ func TestReadmeTranscript(t *testing.T) {
 		t.Fatal("README.md has no transcript in a sh block")
 	}
 
-	bank, health, director := freePort(t), freePort(t), freePort(t)
+	addresses, err := freeport.Addresses(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bank, health, director, analyst := addresses[0], addresses[1], addresses[2], addresses[3]
 	parties := map[string]any{"bank": "https://" + bank, "director": "https://" + director}
 	settings, err := json.Marshal(map[string]any{
 		"bank":      map[string]any{"listen": bank, "health": health, "min-free": "1", "ballast": "1048576"},
 		"director":  map[string]any{"listen": director},
-		"analyst":   map[string]any{"listen": freePort(t), "bank": parties["bank"], "director": parties["director"]},
+		"analyst":   map[string]any{"listen": analyst, "bank": parties["bank"], "director": parties["director"]},
 		"collector": parties,
 	})
 	if err != nil {
@@ -62,17 +67,6 @@ func TestReadmeTranscript(t *testing.T) {
 			t.Errorf("the transcript's output lacks %q:\n%s", says, out)
 		}
 	}
-}
-
-// freePort returns an address on loopback that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // skip skips the test, except in continuous integration, where nothing may be

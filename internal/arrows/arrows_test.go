@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 	"internal/browsertest":  {},
 	"internal/pgtest":       {},
 	"internal/nettest":      {},
+	"internal/freeport":     {},
 	"internal/keyfile":      {},
 	"internal/latency":      {},
 	"internal/fair":         {},
