@@ -12,9 +12,14 @@ import (
 // shard's committer; once it is frozen, nobody writes to it, and the committer and the
 // flusher read it together.
 type delta struct {
-	coins []changed // in order of the first change
-	slots []uint32  // hash table: 1 + position in coins, 0 for free; a power of two
+	n      int                    // coins
+	chunks []*[chunkCoins]changed // of coins, in order of the first change
+	slots  []uint32               // hash table: 1 + position of a coin, 0 for free; a power of two
 }
+
+// chunkCoins is how many coins a delta gets memory for at a time. What it has it keeps, and
+// never copies.
+const chunkCoins = 1 << 10
 
 // changed is one coin of a delta.
 type changed struct {
@@ -28,9 +33,12 @@ type changed struct {
 func newDelta() *delta { return &delta{slots: make([]uint32, 1024)} }
 
 func (d *delta) reset() {
-	d.coins = d.coins[:0]
+	d.n = 0
 	clear(d.slots)
 }
+
+// at returns the coin at a position.
+func (d *delta) at(i int) *changed { return &d.chunks[i/chunkCoins][i%chunkCoins] }
 
 // home returns the slot at which a search for fp begins.
 func (d *delta) home(fp *core.Fingerprint) int {
@@ -46,7 +54,7 @@ func (d *delta) slot(fp *core.Fingerprint) int {
 	mask := len(d.slots) - 1
 	for i := d.home(fp); ; i = (i + 1) & mask {
 		at := d.slots[i]
-		if at == 0 || d.coins[at-1].fp == *fp {
+		if at == 0 || d.at(int(at-1)).fp == *fp {
 			return i
 		}
 	}
@@ -54,11 +62,11 @@ func (d *delta) slot(fp *core.Fingerprint) int {
 
 // get returns the change of a coin, or nil. It is valid until the next note.
 func (d *delta) get(fp *core.Fingerprint) *changed {
-	if d == nil || len(d.coins) == 0 {
+	if d == nil || d.n == 0 {
 		return nil
 	}
 	if at := d.slots[d.slot(fp)]; at != 0 {
-		return &d.coins[at-1]
+		return d.at(int(at - 1))
 	}
 	return nil
 }
@@ -68,16 +76,20 @@ func (d *delta) get(fp *core.Fingerprint) *changed {
 func (d *delta) note(fp *core.Fingerprint, before life.Phase, from uint32, after *life.Coin, to uint32) {
 	i := d.slot(fp)
 	if at := d.slots[i]; at != 0 {
-		c := &d.coins[at-1]
+		c := d.at(int(at - 1))
 		c.coin, c.window = *after, to
 		return
 	}
-	d.coins = append(d.coins, changed{fp: *fp, before: before, from: from, window: to, coin: *after})
-	d.slots[i] = uint32(len(d.coins))
-	if len(d.coins) > len(d.slots)*3/4 {
+	if d.n == len(d.chunks)*chunkCoins {
+		d.chunks = append(d.chunks, new([chunkCoins]changed))
+	}
+	*d.at(d.n) = changed{fp: *fp, before: before, from: from, window: to, coin: *after}
+	d.n++
+	d.slots[i] = uint32(d.n)
+	if d.n > len(d.slots)*3/4 {
 		d.slots = make([]uint32, 2*len(d.slots))
-		for at := range d.coins {
-			d.slots[d.slot(&d.coins[at].fp)] = uint32(at + 1)
+		for at := range d.n {
+			d.slots[d.slot(&d.at(at).fp)] = uint32(at + 1)
 		}
 	}
 }

@@ -33,12 +33,13 @@ const maxSublevels = 64
 
 // flushLoop gives Pebble what shards froze, one job after the other.
 func (s *store) flushLoop() {
+	var order sorter
 	for job := range s.flushes {
 		for s.db.Metrics().Levels[0].Sublevels > maxSublevels {
 			time.Sleep(5 * time.Millisecond)
 		}
 		for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-			err := s.flush(&job)
+			err := s.flush(&job, &order)
 			if err == nil {
 				break
 			}
@@ -59,7 +60,7 @@ func (s *store) flushLoop() {
 // A table is written with plain deletions. A SingleDelete would be cheaper to
 // compact, but if an attempt failed after Pebble took the tables, the next one would
 // set a coin twice, and deleting it once would bring it back to life.
-func (s *store) flush(job *flushJob) (err error) {
+func (s *store) flush(job *flushJob, by *sorter) (err error) {
 	s.windows.mu.RLock() // nothing may go into a window that is being dropped
 	defer s.windows.mu.RUnlock()
 	t := tables{store: s, prefix: fmt.Sprintf("%d-%d-", job.shard.index, job.counters.commits)}
@@ -68,35 +69,44 @@ func (s *store) flush(job *flushJob) (err error) {
 			err = errors.Join(err, t.abandon())
 		}
 	}()
-	order := job.delta.sorted()
+	order := by.sort(job.delta)
 	if err := errors.Join(t.books(job), t.live(order), t.returned(order), t.spent(order, s.windows.kept)); err != nil {
 		return err
 	}
 	return t.ingest()
 }
 
-// sorted returns the coins in order of fingerprint.
-func (d *delta) sorted() []*changed {
-	type ref struct {
-		lead uint64
-		c    *changed
+// sorter puts the coins of deltas in order of fingerprint, one delta after the other in the
+// same memory.
+type sorter struct {
+	refs  []ref
+	order []*changed
+}
+
+// ref is a coin and how its fingerprint begins, which tells nearly all apart.
+type ref struct {
+	lead uint64
+	c    *changed
+}
+
+// sort returns the coins of a delta. The result is valid until the next sort.
+func (o *sorter) sort(d *delta) []*changed {
+	o.refs = o.refs[:0]
+	for i := range d.n {
+		c := d.at(i)
+		o.refs = append(o.refs, ref{binary.BigEndian.Uint64(c.fp[:]), c})
 	}
-	refs := make([]ref, len(d.coins))
-	for i := range d.coins {
-		c := &d.coins[i]
-		refs[i] = ref{binary.BigEndian.Uint64(c.fp[:]), c}
-	}
-	slices.SortFunc(refs, func(a, b ref) int {
+	slices.SortFunc(o.refs, func(a, b ref) int {
 		if c := cmp.Compare(a.lead, b.lead); c != 0 {
 			return c
 		}
 		return bytes.Compare(a.c.fp[8:], b.c.fp[8:])
 	})
-	order := make([]*changed, len(refs))
-	for i, r := range refs {
-		order[i] = r.c
+	o.order = o.order[:0]
+	for _, r := range o.refs {
+		o.order = append(o.order, r.c)
 	}
-	return order
+	return o.order
 }
 
 // tables writes the tables of a flush. Rows come in order of their keys within a table.

@@ -68,7 +68,7 @@ func (s *shard) pollFlush() {
 func (s *shard) flushed() {
 	s.frozen.reset()
 	s.reserve, s.frozen = s.frozen, nil
-	s.pending.Store(int64(len(s.active.coins)))
+	s.pending.Store(int64(s.active.n))
 	s.books.trim()
 }
 
@@ -79,7 +79,7 @@ func (s *shard) maybeFreeze() {
 		return
 	}
 	s.pollFlush() // the log may ask when no batch follows that would
-	n := len(s.active.coins)
+	n := s.active.n
 	size := max(1, s.l.o.deltaCoins/len(s.l.shards))
 	if n >= deltaSlack*size && s.frozen != nil {
 		<-s.flushing
@@ -110,7 +110,7 @@ func (s *shard) flushAll() {
 		<-s.flushing
 		s.flushed()
 	}
-	if len(s.active.coins) > 0 {
+	if s.active.n > 0 {
 		s.freeze()
 		<-s.flushing
 		s.flushed()
