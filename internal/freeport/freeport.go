@@ -19,12 +19,15 @@ const (
 
 // Addresses returns n addresses of 127.0.0.1, each with a port of its own on which nobody
 // listens. Another call may return one of them again as long as nobody listens on it.
-func Addresses(n int) ([]string, error) {
+func Addresses(n int) ([]string, error) { return choose(n, low, high) }
+
+// choose returns addresses with ports from low to high-1.
+func choose(n, low, high int) ([]string, error) {
 	addresses := make([]string, 0, n)
 	var failed error
-	for range 100 * n {
-		if len(addresses) == n {
-			return addresses, nil
+	for tries := 100 * n; len(addresses) < n; tries-- {
+		if tries == 0 {
+			return nil, errors.Join(errors.New("freeport: no port is free"), failed)
 		}
 		// Each stays taken until all are chosen.
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low))))
@@ -35,5 +38,5 @@ func Addresses(n int) ([]string, error) {
 		defer l.Close()
 		addresses = append(addresses, l.Addr().String())
 	}
-	return nil, errors.Join(errors.New("freeport: no port is free"), failed)
+	return addresses, nil
 }

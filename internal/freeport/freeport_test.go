@@ -5,24 +5,28 @@ import (
 	"testing"
 )
 
+// TestAddressesAreFreeAndDistinct chooses from few ports, which nobody else takes, so that
+// one that is chosen twice would show.
 func TestAddressesAreFreeAndDistinct(t *testing.T) {
-	const n = 200
-	addresses, err := Addresses(n)
+	const from, to = low - 20, low
+	addresses, err := choose(10, from, to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(addresses) != n {
-		t.Fatalf("%d addresses, want %d", len(addresses), n)
+	if len(addresses) != 10 {
+		t.Fatalf("%d addresses, want 10", len(addresses))
 	}
-	// All can be listened on at once, so no two are the same.
 	for _, address := range addresses {
-		l, err := net.Listen("tcp", address)
+		l, err := net.Listen("tcp", address) // not twice: all stay open
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		if port := l.Addr().(*net.TCPAddr).Port; port < low || port >= high {
-			t.Errorf("port %d is not in %d to %d", port, low, high)
+		if port := l.Addr().(*net.TCPAddr).Port; port < from || port >= to {
+			t.Errorf("port %d is not in %d to %d", port, from, to)
 		}
+	}
+	if addresses, err := choose(11, from, to); err == nil {
+		t.Errorf("with 10 of 20 ports taken, 11 were free: %v", addresses)
 	}
 }
