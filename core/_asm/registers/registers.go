@@ -1,5 +1,5 @@
-// Package registers is what the generators share: the vector registers of AVX-512, how
-// a routine forgets what they held, and how it loads a pointer.
+// Package registers is what the generators share: the vector registers of AVX-512 and
+// AVX2, how a routine forgets what they held, and how it loads a pointer.
 package registers
 
 import (
@@ -13,6 +13,18 @@ var Z = [32]reg.VecPhysical{
 	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
 	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
 	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+}
+
+// Y is all registers of 256 bits that AVX2 has.
+var Y = [16]reg.VecPhysical{
+	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+}
+
+// ForgetY clears Y, which held secrets, and ends the routine.
+func ForgetY() {
+	VZEROALL()
+	RET()
 }
 
 // Forget clears Z, which held secrets, and ends the routine.

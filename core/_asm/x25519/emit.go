@@ -16,17 +16,39 @@ type writer struct {
 	words  Mem         // the constants in memory
 	pinned map[int]int // constants in registers, by value id
 	limit  int         // registers below it are free
+
+	// half says that registers have 256 bits, and that there are sixteen.
+	half bool
+	halfState
 }
 
 func (w *writer) mem(s *slot) Mem {
 	if s.constant {
-		return w.words.Offset(s.offsetBytes)
+		return w.words.Offset(s.offsetBytes / 8 * w.wordBytes())
 	}
 	return Mem{Base: w.base[s.base], Disp: s.offsetBytes}
 }
 
+// wordBytes is the size of a constant in memory: AVX-512 spreads 8 bytes to all lanes.
+func (w *writer) wordBytes() int {
+	if w.half {
+		return 32
+	}
+	return 8
+}
+
+func (w *writer) register(i int) reg.VecPhysical {
+	if w.half {
+		return registers.Y[i]
+	}
+	return registers.Z[i]
+}
+
 // pin keeps the last free register for a constant.
 func (w *writer) pin(k *constReg) reg.VecPhysical {
+	if w.half {
+		panic("a constant for as long as the routine runs")
+	}
 	w.limit--
 	w.pinned[k.id] = w.limit
 	return registers.Z[w.limit]
@@ -35,11 +57,15 @@ func (w *writer) pin(k *constReg) reg.VecPhysical {
 // start loads the pointer parameters, which are the bases of the spaces, and the
 // constants.
 func (w *writer) start(pointers ...string) {
+	w.pointers = pointers
 	w.base, w.mask = map[string]reg.Register{}, map[*maskReg]reg.Register{}
 	for _, name := range pointers {
 		w.base[name] = Load(Param(name), GP64())
 	}
 	w.pinned, w.limit = map[int]int{}, len(registers.Z)
+	if w.half {
+		return // there are too few to pin any
+	}
 	for _, k := range w.f.constants().registers {
 		t := GP64()
 		MOVQ(U64(k.word), t)
@@ -51,7 +77,9 @@ func (w *writer) start(pointers ...string) {
 func (w *writer) writeWords(name string) {
 	GLOBL(name, RODATA|NOPTR)
 	for i, s := range w.f.constants().words {
-		DATA(8*i, U64(s.word))
+		for at := 0; at < w.wordBytes(); at += 8 {
+			DATA(w.wordBytes()*i+at, U64(s.word))
+		}
 	}
 }
 
@@ -62,18 +90,25 @@ func (w *writer) write(regions ...[]*op) {
 }
 
 func (w *writer) writeRegion(ops []*op) {
-	regs := assign(ops, w.pinned, w.limit)
+	limit := w.limit
+	if w.half {
+		ops, limit = w.fit(ops)
+	}
+	regs := assign(ops, w.pinned, limit)
 	for _, o := range ops {
 		var src []Op
 		for _, s := range o.srcs {
-			src = append(src, registers.Z[regs[s.id]])
+			src = append(src, w.register(regs[s.id]))
 		}
 		var dst reg.VecPhysical
 		if o.dst != nil {
-			dst = registers.Z[regs[o.dst.id]]
+			dst = w.register(regs[o.dst.id])
 		}
 		if o.mem != nil && o.code != opStore {
 			src = append(src, w.mem(o.mem))
+		}
+		if w.half && w.writeHalf(o, src, dst) {
+			continue
 		}
 		w.writeOp(o, src, dst)
 	}

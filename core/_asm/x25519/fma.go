@@ -23,6 +23,10 @@ type fma struct {
 	mask51, exponent52, high, middle *constReg
 	biases                           [limbs]*slot
 	a24, nineteen, mask52            *slot
+
+	// loads says that a factor is loaded once into a register, not twice by the
+	// instructions that multiply: without AVX-512's width, loads are what runs short.
+	loads bool
 }
 
 const (
@@ -30,9 +34,9 @@ const (
 	exponentLow  = (1023 + 52) << 52  // of l
 )
 
-func newFMA() *fma {
+func newFMA(loads bool) *fma {
 	c := new(constants)
-	f := &fma{c: c}
+	f := &fma{c: c, loads: loads}
 	f.mask51, f.exponent52 = c.register(mask51), c.register(exponentLow)
 	f.high = c.register(math.Float64bits(0x1p103))
 	f.middle = c.register(math.Float64bits(0x1p103 + 0x1p52))
@@ -139,6 +143,9 @@ func (f *fma) minus(n column) uint64 {
 
 // product adds x*y to two columns.
 func (f *fma) product(b *block, low, high **value, x *value, y operand) {
+	if f.loads && y.mem != nil {
+		y = operand{reg: b.load(y.mem)}
+	}
 	h := b.fma(b.copy(&f.high.value), x, y, exponentHigh)
 	t := b.complement(&f.middle.value, h)
 	l := b.fma(t, x, y, exponentLow)

@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"testing"
+
+	"ecoin/core/_asm/registers"
 )
 
 // A machine runs operations on one lane, as the processor would.
@@ -154,16 +156,44 @@ func (m *machine) get(n *number) *big.Int {
 	return x.Mod(x, prime)
 }
 
-// fields runs f for each way to compute.
-func fields(t *testing.T, f func(t *testing.T, f field)) {
-	t.Run("IFMA", func(t *testing.T) { f(t, newIFMA()) })
-	t.Run("FMA", func(t *testing.T) { f(t, newFMA()) })
+// A variant is one way to compute.
+type variant struct {
+	field
+	half bool
+}
+
+// variants runs f for each.
+func variants(t *testing.T, f func(t *testing.T, v variant)) {
+	t.Run("IFMA", func(t *testing.T) { f(t, variant{newIFMA(), false}) })
+	t.Run("FMA", func(t *testing.T) { f(t, variant{newFMA(false), false}) })
+	t.Run("AVX2", func(t *testing.T) { f(t, variant{newFMA(true), true}) })
+}
+
+// fit returns regions as the variant writes them, and panics where they do not fit.
+func (v variant) fit(work *space, index *constReg, regions ...[]*op) (out [][]*op) {
+	if !v.half {
+		return regions
+	}
+	pinned := map[int]int{}
+	if index != nil {
+		pinned[index.id] = len(registers.Y)
+	}
+	for _, ops := range regions {
+		_, _, left := needs(ops)
+		s := &spiller{v.constants(), pinned, left, *work, workBytes}
+		ops = s.region(ops)
+		assign(ops, pinned, left) // or panic
+		out = append(out, ops)
+	}
+	return out
 }
 
 func TestLadder(t *testing.T) {
-	fields(t, func(t *testing.T, f field) {
+	variants(t, func(t *testing.T, f variant) {
 		l := newLadder(f)
-		begin, step, finish := l.begin(), l.step(), l.finish()
+		begin := f.fit(l.work, nil, l.begin())
+		step := f.fit(l.work, nil, l.step()...)
+		finish := f.fit(l.work, nil, l.finish())
 		rng := rand.New(rand.NewPCG(1, 2))
 		for range 20 {
 			var k, u [32]byte
@@ -190,7 +220,7 @@ func TestLadder(t *testing.T) {
 			m := newMachine()
 			u[31] &= 0x7f
 			m.set(l.point, fromLittle(u[:]))
-			m.run(f.constants(), begin)
+			m.run(f.constants(), begin...)
 			k[0] &= 248
 			k[31] = k[31]&127 | 64
 			before := false
@@ -200,7 +230,7 @@ func TestLadder(t *testing.T) {
 				before = bit
 				m.run(f.constants(), step...)
 			}
-			m.run(f.constants(), finish)
+			m.run(f.constants(), finish...)
 			x, z := m.get(l.x), m.get(l.z)
 			x.Mul(x, z.ModInverse(z, prime)).Mod(x, prime)
 			if x.Cmp(fromLittle(want)) != 0 {
@@ -254,13 +284,15 @@ func TestComb(t *testing.T) {
 		fromHex("216936d3cd6e53fec0a4e231fdd6dc5c692cc7609525a7b2c9562d608f25d51a"),
 		fromHex("6666666666666666666666666666666666666666666666666666666666666658"),
 	}
-	fields(t, func(t *testing.T, f field) {
+	variants(t, func(t *testing.T, f variant) {
 		c := f.constants()
 		index, negative := &constReg{value: *newValue(tableEntries-1, false)}, new(maskReg)
 		points, work := &space{base: "points"}, &space{base: "work"}
 		p := newComb(f, index, negative, "p", points, work)
 		q := newComb(f, index, negative, "q", points, work)
-		begin, step, finish := [][]*op{p.begin(), q.begin()}, combStep(p, q), [][]*op{p.result(), q.result()}
+		begin := f.fit(work, index, p.begin(), q.begin())
+		step := f.fit(work, index, combStep(p, q)...)
+		finish := f.fit(work, index, p.result(), q.result())
 		rng := rand.New(rand.NewPCG(3, 4))
 		m := newMachine()
 		m.run(c, begin...)

@@ -25,11 +25,13 @@ type ladder struct {
 	s, t           *number // DA + CB, DA - CB
 	aa, bb, e      *number
 	sum, tt        *number // AA + a24*E, (DA - CB)^2
+
+	work *space
 }
 
 func newLadder(f field) *ladder {
-	l := &ladder{f: f, swap: new(maskReg)}
 	lent, work := &space{base: "point"}, &space{base: "work"}
+	l := &ladder{f: f, swap: new(maskReg), work: work}
 	l.point = lent.number("u").declarePacked(mask47)
 	l.x, l.z = lent.number("x").declarePacked(mask48), lent.number("z").declarePacked(mask48)
 	for _, n := range []**number{&l.x2, &l.z2, &l.x3, &l.z3} {

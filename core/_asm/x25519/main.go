@@ -1,18 +1,18 @@
 // Command x25519 generates the eight-lane arithmetic of package x25519 for processors
 // with AVX-512: one number to a lane, eight numbers at once. Each routine exists twice,
-// for those with IFMA and for those without.
+// for those with IFMA and for those without. Those for processors
+// with AVX2 take four lanes and then the other four.
 //
 // Read field.go for the numbers, ifma.go and fma.go for the two ways to compute, ir.go
-// for how their bounds are proved, ladder.go and comb.go for what is computed.
-// interpret_test.go runs the same operations in Go.
+// for how their bounds are proved, ladder.go and comb.go for what is computed, spill.go
+// for how that fits the registers of AVX2. interpret_test.go runs the same operations
+// in Go.
 package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
-
-	"ecoin/core/_asm/registers"
 )
 
 func main() {
@@ -20,14 +20,16 @@ func main() {
 	for _, f := range []struct {
 		name string
 		field
-	}{{"IFMA", newIFMA()}, {"FMA", newFMA()}} {
+		half bool
+	}{{"IFMA", newIFMA(), false}, {"FMA", newFMA(false), false}, {"AVX2", newFMA(true), true}} {
 		words := "words" + f.name
-		w := &writer{f: f.field, words: NewDataAddr(NewStaticSymbol(words), 0)}
+		w := &writer{f: f.field, words: NewDataAddr(NewStaticSymbol(words), 0), half: f.half}
 		writeLadder(w, "ladder8"+f.name)
 		writeMultiply(w, "multiply8"+f.name)
 		writeComb(w, "comb8"+f.name)
 		w.writeWords(words)
 	}
+	writeHalfWords()
 	Generate()
 }
 
@@ -50,32 +52,35 @@ func (w *writer) inRounding(body func()) {
 
 func writeLadder(w *writer, name string) {
 	l := newLadder(w.f)
-	TEXT(name, NOSPLIT, "func(point *[3][5][8]uint64, work *[30][5][8]uint64, swaps *[255]uint8)")
+	TEXT(name, NOSPLIT, "func(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)")
 	Doc(name+" climbs the Montgomery ladder in eight lanes, from u, the first number of",
 		"point, to its other two, whose quotient is the result. Bit j of swaps[i] says whether",
 		"step i swaps in lane j. point and work are aligned to 64 bytes; what is left in",
 		"them is secret.")
 	Pragma("noescape")
 	w.start("point", "work")
-	swaps := Load(Param("swaps"), GP64())
-	n := GP64()
-	MOVQ(U64(255), n)
+	w.after(l.work)
 	w.mask[l.swap] = reg.K1
 	w.inRounding(func() {
-		w.write(l.begin())
-		Label(name + "Step")
-		KMOVB(Mem{Base: swaps}, reg.K1)
-		w.write(l.step()...)
-		INCQ(swaps)
-		DECQ(n)
-		JNZ(LabelRef(name + "Step"))
-		w.write(l.finish())
+		w.inHalves(name, func() {
+			swaps := Load(Param("swaps"), GP64())
+			n := GP64()
+			MOVQ(U64(255), n)
+			w.write(l.begin())
+			Label(name + "Step")
+			w.loadSwaps(swaps)
+			w.write(l.step()...)
+			INCQ(swaps)
+			DECQ(n)
+			JNZ(LabelRef(name + "Step"))
+			w.write(l.finish())
+		})
 	})
-	registers.Forget()
+	w.forget()
 }
 
 func writeMultiply(w *writer, name string) {
-	TEXT(name, NOSPLIT, "func(dst, x, y *[5][8]uint64, work *[30][5][8]uint64)")
+	TEXT(name, NOSPLIT, "func(dst, x, y *[5][8]uint64, work *[36][5][8]uint64)")
 	Doc(name+" sets dst to x*y in eight lanes. dst may be x or y. All are aligned to 64",
 		"bytes; what is left in work is secret.")
 	Pragma("noescape")
@@ -87,16 +92,16 @@ func writeMultiply(w *writer, name string) {
 		b.storeAll(n, w.f.reduce(b, w.f.raw(b, b.loadAll(s.number(name).declarePacked(mask48)))))
 		return b, n
 	}
+	xb, x := factor("x")
+	yb, y := factor("y")
+	w.after(work)
+	b := new(block)
+	dst := &space{base: "dst"}
+	b.storeAll(dst.number("dst").declarePacked(mask48), w.f.pack(b, w.f.reduce(b, w.f.mul(b, x, y))))
 	w.inRounding(func() {
-		xb, x := factor("x")
-		yb, y := factor("y")
-		w.write(w.f.together(xb, yb))
-		b := new(block)
-		dst := &space{base: "dst"}
-		b.storeAll(dst.number("dst").declarePacked(mask48), w.f.pack(b, w.f.reduce(b, w.f.mul(b, x, y))))
-		w.write(b.ops)
+		w.inHalves(name, func() { w.write(w.f.together(xb, yb), b.ops) })
 	})
-	registers.Forget()
+	w.forget()
 }
 
 func writeComb(w *writer, name string) {
@@ -106,38 +111,36 @@ func writeComb(w *writer, name string) {
 	p := newComb(w.f, index, negative, "p", points, work)
 	q := newComb(w.f, index, negative, "q", points, work)
 
-	TEXT(name, NOSPLIT, "func(points *[4][5][8]uint64, work *[30][5][8]uint64, p, q *[51][3][5][16]uint64, digits *[51][8]uint8)")
+	TEXT(name, NOSPLIT, "func(points *[4][5][8]uint64, work *[36][5][8]uint64, p, q *[51][3][5][16]uint64, digits *[51][8]uint8)")
 	Doc(name+" multiplies the points of the tables p and q by eight scalars, one to a",
 		"lane. Odd digit d of a scalar, from -31 to 31, is (d+31)/2 in digits. points[0] /",
 		"points[1] becomes the Montgomery coordinate of the product of p, the other two that",
 		"of q. All are aligned to 64 bytes; what is left in points and work is secret.")
 	Pragma("noescape")
-	w.start("points", "work", "p", "q")
-	digits := Load(Param("digits"), GP64())
-	n, t := GP64(), GP64()
-	MOVQ(U64(51), n)
+	w.start("points", "work")
+	w.pinIndex(index)
+	w.after(work)
 	w.mask[negative] = reg.K1
-	at := w.pin(index)
-	sixteen, fifteen := registers.Z[0], registers.Z[1] // free between the regions
 	w.inRounding(func() {
-		w.write(p.begin(), q.begin())
-		Label(name + "Digit")
-		// Digits from 16 on are positive and count up, the others negative and count down.
-		VPMOVZXBQ(Mem{Base: digits}, at)
-		MOVQ(U64(16), t)
-		VPBROADCASTQ(t, sixteen)
-		MOVQ(U64(15), t)
-		VPBROADCASTQ(t, fifteen)
-		VPTESTNMQ(sixteen, at, reg.K1)
-		VPXORQ(fifteen, at, reg.K1, at)
-		w.write(combStep(p, q)...)
-		for _, base := range []string{"p", "q"} {
-			ADDQ(U32(3*limbs*8*tableEntries), w.base[base])
-		}
-		ADDQ(U8(8), digits)
-		DECQ(n)
-		JNZ(LabelRef(name + "Digit"))
-		w.write(p.result(), q.result())
+		w.inHalves(name, func() {
+			for _, base := range []string{"p", "q"} {
+				w.base[base] = Load(Param(base), GP64())
+			}
+			digits := Load(Param("digits"), GP64())
+			n := GP64()
+			MOVQ(U64(51), n)
+			w.write(p.begin(), q.begin())
+			Label(name + "Digit")
+			w.loadDigits(digits)
+			w.write(combStep(p, q)...)
+			for _, base := range []string{"p", "q"} {
+				ADDQ(U32(3*limbs*8*tableEntries), w.base[base])
+			}
+			ADDQ(U8(8), digits)
+			DECQ(n)
+			JNZ(LabelRef(name + "Digit"))
+			w.write(p.result(), q.result())
+		})
 	})
-	registers.Forget()
+	w.forget()
 }

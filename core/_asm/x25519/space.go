@@ -33,6 +33,9 @@ func (c *constants) word(name string, w uint64) *slot {
 	return s
 }
 
+// workBytes is how much space the caller lends.
+const workBytes = 36 * limbs * 64
+
 // A space lays numbers out in memory, 64 bytes a limb.
 type space struct {
 	base string // the register that points to it

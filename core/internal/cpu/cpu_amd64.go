@@ -17,6 +17,9 @@ var (
 	// SHANI is SHA-256's rounds, with SSSE3 and SSE4.1.
 	SHANI = cpu.X86.HasSSSE3 && cpu.X86.HasSSE41 && hasSHA()
 
+	// AVX2 is arithmetic on 256-bit registers, with fused multiply-add of floating-point numbers.
+	AVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
 	// AVX512 is arithmetic on 512-bit registers, of floating-point numbers too: F, BW, DQ, VL.
 	AVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL
 

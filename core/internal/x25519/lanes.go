@@ -19,6 +19,7 @@ type implementation int
 
 const (
 	implTwin implementation = iota // plain Go
+	implAVX2                       // AVX2 and FMA, four lanes after the other four
 	implFMA                        // AVX-512, with the floating-point multiplier
 	implIFMA                       // AVX-512 IFMA
 )

@@ -10,13 +10,13 @@ package x25519
 // them is secret.
 //
 //go:noescape
-func ladder8IFMA(point *[3][5][8]uint64, work *[30][5][8]uint64, swaps *[255]uint8)
+func ladder8IFMA(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)
 
 // multiply8IFMA sets dst to x*y in eight lanes. dst may be x or y. All are aligned to 64
 // bytes; what is left in work is secret.
 //
 //go:noescape
-func multiply8IFMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[30][5][8]uint64)
+func multiply8IFMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[36][5][8]uint64)
 
 // comb8IFMA multiplies the points of the tables p and q by eight scalars, one to a
 // lane. Odd digit d of a scalar, from -31 to 31, is (d+31)/2 in digits. points[0] /
@@ -24,7 +24,7 @@ func multiply8IFMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[3
 // of q. All are aligned to 64 bytes; what is left in points and work is secret.
 //
 //go:noescape
-func comb8IFMA(points *[4][5][8]uint64, work *[30][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)
+func comb8IFMA(points *[4][5][8]uint64, work *[36][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)
 
 // ladder8FMA climbs the Montgomery ladder in eight lanes, from u, the first number of
 // point, to its other two, whose quotient is the result. Bit j of swaps[i] says whether
@@ -32,13 +32,13 @@ func comb8IFMA(points *[4][5][8]uint64, work *[30][5][8]uint64, p *[51][3][5][16
 // them is secret.
 //
 //go:noescape
-func ladder8FMA(point *[3][5][8]uint64, work *[30][5][8]uint64, swaps *[255]uint8)
+func ladder8FMA(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)
 
 // multiply8FMA sets dst to x*y in eight lanes. dst may be x or y. All are aligned to 64
 // bytes; what is left in work is secret.
 //
 //go:noescape
-func multiply8FMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[30][5][8]uint64)
+func multiply8FMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[36][5][8]uint64)
 
 // comb8FMA multiplies the points of the tables p and q by eight scalars, one to a
 // lane. Odd digit d of a scalar, from -31 to 31, is (d+31)/2 in digits. points[0] /
@@ -46,4 +46,26 @@ func multiply8FMA(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[30
 // of q. All are aligned to 64 bytes; what is left in points and work is secret.
 //
 //go:noescape
-func comb8FMA(points *[4][5][8]uint64, work *[30][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)
+func comb8FMA(points *[4][5][8]uint64, work *[36][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)
+
+// ladder8AVX2 climbs the Montgomery ladder in eight lanes, from u, the first number of
+// point, to its other two, whose quotient is the result. Bit j of swaps[i] says whether
+// step i swaps in lane j. point and work are aligned to 64 bytes; what is left in
+// them is secret.
+//
+//go:noescape
+func ladder8AVX2(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)
+
+// multiply8AVX2 sets dst to x*y in eight lanes. dst may be x or y. All are aligned to 64
+// bytes; what is left in work is secret.
+//
+//go:noescape
+func multiply8AVX2(dst *[5][8]uint64, x *[5][8]uint64, y *[5][8]uint64, work *[36][5][8]uint64)
+
+// comb8AVX2 multiplies the points of the tables p and q by eight scalars, one to a
+// lane. Odd digit d of a scalar, from -31 to 31, is (d+31)/2 in digits. points[0] /
+// points[1] becomes the Montgomery coordinate of the product of p, the other two that
+// of q. All are aligned to 64 bytes; what is left in points and work is secret.
+//
+//go:noescape
+func comb8AVX2(points *[4][5][8]uint64, work *[36][5][8]uint64, p *[51][3][5][16]uint64, q *[51][3][5][16]uint64, digits *[51][8]uint8)

@@ -11,6 +11,8 @@ var lanesImpl = func() implementation {
 		return implIFMA
 	case cpu.AVX512:
 		return implFMA
+	case cpu.AVX2:
+		return implAVX2
 	}
 	return implTwin
 }()
@@ -21,6 +23,8 @@ func ladder8(p *ladderPoint, w *workSpace, swaps *[scalarBits]uint8) {
 		ladder8IFMA(p, w, swaps)
 	case implFMA:
 		ladder8FMA(p, w, swaps)
+	case implAVX2:
+		ladder8AVX2(p, w, swaps)
 	default:
 		ladder8Generic(p, swaps)
 	}
@@ -32,6 +36,8 @@ func multiply8(dst, x, y *fe8, w *workSpace) {
 		multiply8IFMA(dst, x, y, w)
 	case implFMA:
 		multiply8FMA(dst, x, y, w)
+	case implAVX2:
+		multiply8AVX2(dst, x, y, w)
 	default:
 		multiply8Generic(dst, x, y)
 	}
@@ -43,6 +49,8 @@ func comb8(r *combResult, w *workSpace, p, q *combTable, digits *[combDigits][la
 		comb8IFMA(r, w, p, q, digits)
 	case implFMA:
 		comb8FMA(r, w, p, q, digits)
+	case implAVX2:
+		comb8AVX2(r, w, p, q, digits)
 	default:
 		comb8Generic(r, p, q, digits)
 	}

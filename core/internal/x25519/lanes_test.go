@@ -12,7 +12,7 @@ import (
 func assembly(t testing.TB) (impls []implementation) {
 	old := lanesImpl
 	defer func() { lanesImpl = old }()
-	for _, impl := range []implementation{implFMA, implIFMA} {
+	for _, impl := range []implementation{implAVX2, implFMA, implIFMA} {
 		if setImpl(impl) {
 			impls = append(impls, impl)
 		}

@@ -11,7 +11,7 @@ const scalarBits = 255
 type (
 	ladderPoint = [3]fe8 // u, and the result x/z
 	combResult  = [4]fe8 // two results num/den
-	workSpace   = [30]fe8
+	workSpace   = [36]fe8
 )
 
 // Batch is how many points one call of the Many functions takes at most, and how many
@@ -23,10 +23,13 @@ const Batch = groupCount * laneCount
 var useLanes = lanesImpl != implTwin
 
 // lanesFrom returns the number of points from which eight lanes are: a call takes as
-// long as 2.4 points one by one with the floating-point multiplier, and less than two
-// with IFMA.
+// long as 3 to 4 points one by one with AVX2, 2.4 with the floating-point multiplier of
+// AVX-512, and less than two with IFMA.
 func lanesFrom() int {
-	if lanesImpl == implFMA {
+	switch lanesImpl {
+	case implAVX2:
+		return 4
+	case implFMA:
 		return 3
 	}
 	return 2

@@ -20,7 +20,7 @@ func implementations(t *testing.T, f func(t *testing.T)) {
 		name  string
 		lanes bool
 		impl  implementation
-	}{{"one", false, implTwin}, {"twin", true, implTwin}, {"fma", true, implFMA}, {"ifma", true, implIFMA}} {
+	}{{"one", false, implTwin}, {"twin", true, implTwin}, {"avx2", true, implAVX2}, {"fma", true, implFMA}, {"ifma", true, implIFMA}} {
 		if testing.Short() && len(assembly(t)) > 1 && impl.impl != implIFMA {
 			continue // an emulated processor: the others are faster where they are not emulated
 		}
