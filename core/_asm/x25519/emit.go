@@ -117,7 +117,7 @@ func (w *writer) writeRegion(ops []*op) {
 // writeOp writes one instruction. Go's order of operands is the reverse of Intel's: the
 // destination is last.
 func (w *writer) writeOp(o *op, src []Op, dst Op) {
-	broadcast := o.mem != nil && o.mem.constant
+	broadcast := o.mem != nil && o.mem.constant && !w.half
 	switch o.code {
 	case opZero:
 		VPXORQ(dst, dst, dst)
@@ -150,7 +150,11 @@ func (w *writer) writeOp(o *op, src []Op, dst Op) {
 			VPANDQ(src[1], src[0], dst)
 		}
 	case opMul32:
-		VPMULUDQ_BCST(src[1], src[0], dst)
+		if broadcast {
+			VPMULUDQ_BCST(src[1], src[0], dst)
+		} else {
+			VPMULUDQ(src[1], src[0], dst)
+		}
 	case opLo:
 		VPMADD52LUQ(src[2], src[1], dst)
 	case opHi:

@@ -92,7 +92,7 @@ func (w *writer) fit(ops []*op) (fitted []*op, left int) {
 		VMOVDQU(w.kept["odd"], odd)
 		VMOVDQU(w.kept["upper"], upper)
 	}
-	s := spiller{w.f.constants(), w.pinned, left, w.spills, workBytes}
+	s := spiller{w.f.constants(), w.pinned, left, w.spills}
 	return s.region(ops), left
 }
 
@@ -108,12 +108,8 @@ func (w *writer) writeHalf(o *op, src []Op, dst Op) bool {
 		VMOVDQU(src[0], dst)
 	case opStore:
 		VMOVDQU(src[0], w.mem(o.mem))
-	case opAdd:
-		VPADDQ(src[1], src[0], dst)
 	case opAnd:
 		VPAND(src[1], src[0], dst)
-	case opMul32:
-		VPMULUDQ(src[1], src[0], dst)
 	case opSelect:
 		VPBLENDVB(selected, src[1], src[0], dst)
 	case opLookup:
@@ -129,8 +125,6 @@ func (w *writer) writeHalf(o *op, src []Op, dst Op) bool {
 	case opWithExponent:
 		VPAND(src[1], src[0], dst)
 		VPOR(src[2], dst, dst)
-	case opFMA:
-		VFMADD231PD(src[2], src[1], dst)
 	default:
 		return false
 	}

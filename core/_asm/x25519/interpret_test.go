@@ -180,7 +180,7 @@ func (v variant) fit(work *space, index *constReg, regions ...[]*op) (out [][]*o
 	}
 	for _, ops := range regions {
 		_, _, left := needs(ops)
-		s := &spiller{v.constants(), pinned, left, *work, workBytes}
+		s := &spiller{v.constants(), pinned, left, *work}
 		ops = s.region(ops)
 		assign(ops, pinned, left) // or panic
 		out = append(out, ops)

@@ -1,7 +1,7 @@
 // Command x25519 generates the eight-lane arithmetic of package x25519 for processors
-// with AVX-512: one number to a lane, eight numbers at once. Each routine exists twice,
-// for those with IFMA and for those without. Those for processors
-// with AVX2 take four lanes and then the other four.
+// with AVX-512 or AVX2: one number to a lane, eight numbers at once. Each routine exists
+// three times, for AVX-512 with IFMA, for AVX-512 without, and for AVX2, where it takes
+// four lanes and then the other four.
 //
 // Read field.go for the numbers, ifma.go and fma.go for the two ways to compute, ir.go
 // for how their bounds are proved, ladder.go and comb.go for what is computed, spill.go
@@ -52,7 +52,7 @@ func (w *writer) inRounding(body func()) {
 
 func writeLadder(w *writer, name string) {
 	l := newLadder(w.f)
-	TEXT(name, NOSPLIT, "func(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)")
+	TEXT(name, NOSPLIT, "func(point *[3][5][8]uint64, work "+workType+", swaps *[255]uint8)")
 	Doc(name+" climbs the Montgomery ladder in eight lanes, from u, the first number of",
 		"point, to its other two, whose quotient is the result. Bit j of swaps[i] says whether",
 		"step i swaps in lane j. point and work are aligned to 64 bytes; what is left in",
@@ -80,7 +80,7 @@ func writeLadder(w *writer, name string) {
 }
 
 func writeMultiply(w *writer, name string) {
-	TEXT(name, NOSPLIT, "func(dst, x, y *[5][8]uint64, work *[36][5][8]uint64)")
+	TEXT(name, NOSPLIT, "func(dst, x, y *[5][8]uint64, work "+workType+")")
 	Doc(name+" sets dst to x*y in eight lanes. dst may be x or y. All are aligned to 64",
 		"bytes; what is left in work is secret.")
 	Pragma("noescape")
@@ -111,7 +111,7 @@ func writeComb(w *writer, name string) {
 	p := newComb(w.f, index, negative, "p", points, work)
 	q := newComb(w.f, index, negative, "q", points, work)
 
-	TEXT(name, NOSPLIT, "func(points *[4][5][8]uint64, work *[36][5][8]uint64, p, q *[51][3][5][16]uint64, digits *[51][8]uint8)")
+	TEXT(name, NOSPLIT, "func(points *[4][5][8]uint64, work "+workType+", p, q *[51][3][5][16]uint64, digits *[51][8]uint8)")
 	Doc(name+" multiplies the points of the tables p and q by eight scalars, one to a",
 		"lane. Odd digit d of a scalar, from -31 to 31, is (d+31)/2 in digits. points[0] /",
 		"points[1] becomes the Montgomery coordinate of the product of p, the other two that",

@@ -33,8 +33,11 @@ func (c *constants) word(name string, w uint64) *slot {
 	return s
 }
 
-// workBytes is how much space the caller lends.
-const workBytes = 36 * limbs * 64
+// The work space that the caller lends.
+const (
+	workType  = "*[36][5][8]uint64"
+	workBytes = 36 * limbs * 64
+)
 
 // A space lays numbers out in memory, 64 bytes a limb.
 type space struct {

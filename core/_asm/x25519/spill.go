@@ -14,16 +14,12 @@ type spiller struct {
 	pinned    map[int]int // have registers of their own
 	registers int
 	from      space // its end is where slots for what waits begin
-	limit     int   // and this is where they end
 }
 
 // region returns ops with the loads and stores that it takes for no more values to be
 // in registers at once than there are.
 func (s *spiller) region(ops []*op) []*op {
-	r := &spilled{
-		now: map[int]*value{}, home: map[int]*slot{}, uses: map[int][]int{}, ended: map[int]bool{},
-		space: s.from, limit: s.limit, registers: s.registers, pinned: s.pinned,
-	}
+	r := &spilled{spiller: s, now: map[int]*value{}, home: map[int]*slot{}, uses: map[int][]int{}, end: s.from.size}
 	stored := map[*slot]bool{}
 	for i, o := range ops {
 		for _, v := range o.srcs {
@@ -50,16 +46,13 @@ func (s *spiller) region(ops []*op) []*op {
 // spilled is a region in the making. Values go by the ids that they have in the
 // original.
 type spilled struct {
-	out       []*op
-	now       map[int]*value // those in registers, under what name
-	home      map[int]*slot  // where else a value is
-	uses      map[int][]int  // still to come, by operation
-	ended     map[int]bool
-	space     space
-	free      []int // offsets of slots that no value needs any more
-	limit     int
-	registers int
-	pinned    map[int]int
+	*spiller
+	out  []*op
+	now  map[int]*value // those in registers, under what name
+	home map[int]*slot  // where else a value is
+	uses map[int][]int  // still to come, by operation
+	end  int            // of the slots in use
+	free []int          // offsets of slots that no value needs any more
 }
 
 func (r *spilled) operation(i int, o *op) {
@@ -121,14 +114,14 @@ func (r *spilled) used(i int, v *value) {
 		uses = uses[1:]
 	}
 	r.uses[v.id] = uses
-	if len(uses) > 0 || r.ended[v.id] {
+	if len(uses) > 0 {
 		return
 	}
-	r.ended[v.id] = true
 	delete(r.now, v.id)
 	if home := r.home[v.id]; home != nil && home.name == spillName {
 		r.free = append(r.free, home.offsetBytes)
 	}
+	delete(r.home, v.id)
 }
 
 // makeRoom leaves a register free. Those in keep stay.
@@ -165,15 +158,15 @@ func (r *spilled) makeRoom(keep map[int]bool) {
 const spillName = "spilled"
 
 func (r *spilled) slot() *slot {
-	s := &slot{name: spillName, base: r.space.base}
+	s := &slot{name: spillName, base: r.from.base}
 	if n := len(r.free); n > 0 {
 		s.offsetBytes = r.free[n-1]
 		r.free = r.free[:n-1]
 		return s
 	}
-	s.offsetBytes = r.space.size
-	r.space.size += 64
-	if r.space.size > r.limit {
+	s.offsetBytes = r.end
+	r.end += 64
+	if r.end > workBytes {
 		panic("more values wait than there is work space")
 	}
 	return s
