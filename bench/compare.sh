@@ -34,7 +34,11 @@ done
 run() { # base or new
   local tree=$root
   [[ $1 == base ]] && tree=$dir/tree
-  (cd "$tree/$package" && "$dir/$1.test" -test.run '^$' -test.bench "$bench" -test.benchmem) >>"$dir/$1.txt"
+  (cd "$tree/$package" && "$dir/$1.test" -test.run '^$' -test.bench "$bench" -test.benchmem) >>"$dir/$1.txt" || {
+    echo "bench-compare: the benchmarks of $1 failed:" >&2
+    tail -n 20 "$dir/$1.txt" >&2
+    exit 1
+  }
 }
 order=(base new)
 for ((i = 1; i <= count; i++)); do
