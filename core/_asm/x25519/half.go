@@ -34,6 +34,8 @@ var (
 	scratch  = registers.Y[11]
 )
 
+var allLanes Op = U8(8)
+
 // after says that work is all that numbers take of the work space.
 func (w *writer) after(work *space) {
 	if !w.half {
@@ -47,8 +49,8 @@ func (w *writer) after(work *space) {
 	}
 }
 
-// inHalves writes body, in a loop over the halves where there are some.
-func (w *writer) inHalves(name string, body func()) {
+// inHalves writes body, in a loop over the halves of so many lanes where there are some.
+func (w *writer) inHalves(name string, lanes Op, body func()) {
 	if !w.half {
 		body()
 		return
@@ -61,8 +63,8 @@ func (w *writer) inHalves(name string, body func()) {
 		ADDQ(U8(32), w.base[name])
 	}
 	ADDQ(U8(4), w.first)
-	CMPQ(w.first, U8(8))
-	JNE(LabelRef(name + "Half"))
+	CMPQ(w.first, lanes)
+	JCS(LabelRef(name + "Half")) // first < lanes
 }
 
 // needs returns whether a region selects and whether it looks up, and how many registers

@@ -52,17 +52,29 @@ func (w *writer) inRounding(body func()) {
 
 func writeLadder(w *writer, name string) {
 	l := newLadder(w.f)
-	TEXT(name, NOSPLIT, "func(point *[3][5][8]uint64, work "+workType+", swaps *[255]uint8)")
-	Doc(name+" climbs the Montgomery ladder in eight lanes, from u, the first number of",
+	signature := "func(point *[3][5][8]uint64, work " + workType + ", swaps *[255]uint8"
+	doc := []string{
+		name + " climbs the Montgomery ladder in eight lanes, from u, the first number of",
 		"point, to its other two, whose quotient is the result. Bit j of swaps[i] says whether",
 		"step i swaps in lane j. point and work are aligned to 64 bytes; what is left in",
-		"them is secret.")
+		"them is secret.",
+	}
+	if w.half {
+		signature += ", lanes uint64"
+		doc = append(doc, "With lanes at most 4, lanes 4 to 7 of point stay as they are.")
+	}
+	TEXT(name, NOSPLIT, signature+")")
+	Doc(doc...)
 	Pragma("noescape")
 	w.start("point", "work")
 	w.after(l.work)
 	w.mask[l.swap] = reg.K1
+	lanes := allLanes
+	if w.half {
+		lanes = Load(Param("lanes"), GP64())
+	}
 	w.inRounding(func() {
-		w.inHalves(name, func() {
+		w.inHalves(name, lanes, func() {
 			swaps := Load(Param("swaps"), GP64())
 			n := GP64()
 			MOVQ(U64(255), n)
@@ -99,7 +111,7 @@ func writeMultiply(w *writer, name string) {
 	dst := &space{base: "dst"}
 	b.storeAll(dst.number("dst").declarePacked(mask48), w.f.pack(b, w.f.reduce(b, w.f.mul(b, x, y))))
 	w.inRounding(func() {
-		w.inHalves(name, func() { w.write(w.f.together(xb, yb), b.ops) })
+		w.inHalves(name, allLanes, func() { w.write(w.f.together(xb, yb), b.ops) })
 	})
 	w.forget()
 }
@@ -122,7 +134,7 @@ func writeComb(w *writer, name string) {
 	w.after(work)
 	w.mask[negative] = reg.K1
 	w.inRounding(func() {
-		w.inHalves(name, func() {
+		w.inHalves(name, allLanes, func() {
 			for _, base := range []string{"p", "q"} {
 				w.base[base] = Load(Param(base), GP64())
 			}

@@ -52,9 +52,10 @@ func comb8FMA(points *[4][5][8]uint64, work *[36][5][8]uint64, p *[51][3][5][16]
 // point, to its other two, whose quotient is the result. Bit j of swaps[i] says whether
 // step i swaps in lane j. point and work are aligned to 64 bytes; what is left in
 // them is secret.
+// With lanes at most 4, lanes 4 to 7 of point stay as they are.
 //
 //go:noescape
-func ladder8AVX2(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)
+func ladder8AVX2(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8, lanes uint64)
 
 // multiply8AVX2 sets dst to x*y in eight lanes. dst may be x or y. All are aligned to 64
 // bytes; what is left in work is secret.

@@ -10062,20 +10062,21 @@ DATA wordsFMA<>+208(SB)/8, $0x1808000000000000
 DATA wordsFMA<>+216(SB)/8, $0x7670000000000000
 GLOBL wordsFMA<>(SB), RODATA|NOPTR, $224
 
-// func ladder8AVX2(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8)
+// func ladder8AVX2(point *[3][5][8]uint64, work *[36][5][8]uint64, swaps *[255]uint8, lanes uint64)
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·ladder8AVX2(SB), NOSPLIT, $8-24
+TEXT ·ladder8AVX2(SB), NOSPLIT, $8-32
 	MOVQ    point+0(FP), AX
 	MOVQ    work+8(FP), CX
+	MOVQ    lanes+24(FP), DX
 	STMXCSR (SP)
-	MOVL    $0x00007f80, DX
-	MOVL    DX, 4(SP)
+	MOVL    $0x00007f80, BX
+	MOVL    BX, 4(SP)
 	LDMXCSR 4(SP)
-	XORQ    DX, DX
+	XORQ    BX, BX
 
 ladder8AVX2Half:
-	MOVQ    swaps+16(FP), BX
-	MOVQ    $0x00000000000000ff, SI
+	MOVQ    swaps+16(FP), SI
+	MOVQ    $0x00000000000000ff, DI
 	VMOVDQU (AX), Y0
 	VMOVDQU wordsAVX2<>+288(SB), Y1
 	VPAND   Y1, Y0, Y2
@@ -10172,10 +10173,10 @@ ladder8AVX2Half:
 	VMOVDQU Y1, 1216(CX)
 
 ladder8AVX2Step:
-	LEAQ         laneBits<>+0(SB), DI
-	VPBROADCASTB (BX), Y15
-	VPAND        (DI)(DX*8), Y15, Y15
-	VPCMPEQQ     (DI)(DX*8), Y15, Y15
+	LEAQ         laneBits<>+0(SB), R8
+	VPBROADCASTB (SI), Y15
+	VPAND        (R8)(BX*8), Y15, Y15
+	VPCMPEQQ     (R8)(BX*8), Y15, Y15
 	VMOVDQU      Y15, 5760(CX)
 	VMOVDQU      5760(CX), Y15
 	VMOVDQU      (CX), Y0
@@ -12441,8 +12442,8 @@ ladder8AVX2Step:
 	VMOVDQU      Y9, 1088(CX)
 	VMOVDQU      Y4, 1152(CX)
 	VMOVDQU      Y0, 1216(CX)
-	INCQ         BX
-	DECQ         SI
+	INCQ         SI
+	DECQ         DI
 	JNZ          ladder8AVX2Step
 	VMOVDQU      (CX), Y0
 	VPSRLQ       $0x33, Y0, Y1
@@ -12598,9 +12599,9 @@ ladder8AVX2Step:
 	VMOVDQU      Y5, 896(AX)
 	ADDQ         $0x20, AX
 	ADDQ         $0x20, CX
-	ADDQ         $0x04, DX
-	CMPQ         DX, $0x08
-	JNE          ladder8AVX2Half
+	ADDQ         $0x04, BX
+	CMPQ         BX, DX
+	JCS          ladder8AVX2Half
 	LDMXCSR      (SP)
 	VZEROALL
 	RET
@@ -13020,7 +13021,7 @@ multiply8AVX2Half:
 	ADDQ        $0x20, BX
 	ADDQ        $0x04, SI
 	CMPQ        SI, $0x08
-	JNE         multiply8AVX2Half
+	JCS         multiply8AVX2Half
 	LDMXCSR     (SP)
 	VZEROALL
 	RET
@@ -17780,7 +17781,7 @@ comb8AVX2Digit:
 	ADDQ        $0x20, CX
 	ADDQ        $0x04, DX
 	CMPQ        DX, $0x08
-	JNE         comb8AVX2Half
+	JCS         comb8AVX2Half
 	LDMXCSR     (SP)
 	VZEROALL
 	RET

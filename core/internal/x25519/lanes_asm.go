@@ -17,14 +17,17 @@ var lanesImpl = func() implementation {
 	return implTwin
 }()
 
-func ladder8(p *ladderPoint, w *workSpace, swaps *[scalarBits]uint8) {
+// ladder8 climbs from the points p[0] to their products p[1] / p[2] in so many lanes, the
+// first ones. In the others p[2] is any numbers, not zero unless a point there makes it so.
+func ladder8(p *ladderPoint, w *workSpace, swaps *[scalarBits]uint8, lanes int) {
 	switch lanesImpl {
 	case implIFMA:
 		ladder8IFMA(p, w, swaps)
 	case implFMA:
 		ladder8FMA(p, w, swaps)
 	case implAVX2:
-		ladder8AVX2(p, w, swaps)
+		p[2] = fe8{{1, 1, 1, 1, 1, 1, 1, 1}} // where it does not write
+		ladder8AVX2(p, w, swaps, uint64(lanes))
 	default:
 		ladder8Generic(p, swaps)
 	}

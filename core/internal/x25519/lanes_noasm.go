@@ -4,7 +4,9 @@ package x25519
 
 var lanesImpl = implTwin
 
-func ladder8(p *ladderPoint, _ *workSpace, swaps *[scalarBits]uint8) { ladder8Generic(p, swaps) }
+func ladder8(p *ladderPoint, _ *workSpace, swaps *[scalarBits]uint8, _ int) {
+	ladder8Generic(p, swaps)
+}
 
 func multiply8(dst, x, y *fe8, _ *workSpace) { multiply8Generic(dst, x, y) }
 

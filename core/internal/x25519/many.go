@@ -23,16 +23,13 @@ const Batch = groupCount * laneCount
 var useLanes = lanesImpl != implTwin
 
 // lanesFrom returns the number of points from which eight lanes are: a call takes as
-// long as 3 to 4 points one by one with AVX2, 2.4 with the floating-point multiplier of
-// AVX-512, and less than two with IFMA.
+// long as 2.4 points one by one with the floating-point multiplier of AVX-512, as two
+// with AVX2, where up to four points take half a call, and less than two with IFMA.
 func lanesFrom() int {
-	switch lanesImpl {
-	case implAVX2:
-		return 4
-	case implFMA:
-		return 3
+	if lanesImpl == implIFMA {
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // A Scratch is working memory of the functions for many points. Its zero value is
@@ -111,7 +108,7 @@ func (m *Multiplier) MultiplyMany(s *Scratch, dst [][32]byte, ok []bool, us [][3
 			}
 			setLane(&p[0], j, u)
 		}
-		ladder8(p, &w.work, &m.swaps)
+		ladder8(p, &w.work, &m.swaps, min(laneCount, len(us)-g*laneCount))
 		toward = append(toward, &p[2])
 	}
 	w.invert(toward, &w.work)
