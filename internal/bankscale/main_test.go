@@ -30,11 +30,18 @@ func TestMeasures(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Closed) != 1 || len(r.Closed[0].Rounds) != 1 || r.Closed[0].Rounds[0].Coins == 0 || r.Closed[0].Transport[0].cpuUs() <= 0 {
+	if len(r.Closed) != 1 || len(r.Closed[0].Rounds) != 1 || r.Closed[0].Rounds[0].Coins == 0 || r.Closed[0].Transport[0].Coins == 0 {
 		t.Errorf("closed: %+v", r.Closed)
 	}
 	if len(r.Open) != 5 || r.Open[1].P99Ms <= 0 || r.Open[1].Coins == 0 {
 		t.Errorf("open: %+v", r.Open)
+	}
+	cpu := r.Closed[0].Rounds[0].CPU // comes in steps of 10 ms, so one load may show none
+	for _, o := range r.Open {
+		cpu += o.CPU
+	}
+	if cpu <= 0 {
+		t.Errorf("no load took CPU time: %+v, %+v", r.Closed, r.Open)
 	}
 	if len(r.Handshakes) != 2 || r.Handshakes[0].PerS <= 0 || r.Idle == nil || r.Idle.Conns != 50 {
 		t.Errorf("handshakes %+v, idle %+v", r.Handshakes, r.Idle)
