@@ -15,7 +15,7 @@ BASE   ?=
 PKG    ?= ./core
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-nodes bench-peers bench-compare peers-once drill drill-postgres fuzz clean serial
+.PHONY: help build demo test check fmt vet staticcheck tidy generate generated race alone full purego allocs once sim emulate bench-once bench bench-scale bench-bank bench-nodes bench-peers bench-compare peers-once drill drill-postgres fuzz clean serial
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ test: ## everything that must pass: check, tests and fuzz seeds under the race d
 	@$(MAKE) --no-print-directory -j 2 $(if $(EMULATE),emulate) serial
 
 serial:
-	@for t in check race purego once peers-once sim; do $(MAKE) --no-print-directory -j 1 $$t || exit 1; done
+	@for t in check race alone purego once peers-once sim; do $(MAKE) --no-print-directory -j 1 $$t || exit 1; done
 
 check: fmt vet staticcheck tidy generated ## gofmt, vet, staticcheck, tidy module files, fresh assembly
 
@@ -64,19 +64,26 @@ generated: ## fail when that assembly is stale; test the generators
 	core/_asm/generate.sh -check
 	cd core/_asm && $(GO) test ./...
 
+# Packages that start nothing, share nothing and wait for nothing have no races to be found.
+ALONE = $(shell $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r path dir; do \
+  grep -qE '^[[:space:]]+go |[.]Go\>|"sync|\<chan\>' "$$dir"/*.go || echo "$$path"; done)
+
 # Under the race detector the ledger's tests and the drills are a fraction of their size (make full, make drill).
 # Not there: internal/sim, where one call follows the other (make sim).
-RACED = $(shell $(GO) list ./... | grep -v /internal/sim$$)
+RACED = $(filter-out %/internal/sim $(ALONE), $(shell $(GO) list ./...))
 
 # Many of them wait for disks, clocks and other processes: twice as many packages as processors
 # keep those busy. At its end the race detector would have each process wait for a second, and
 # these tests start hundreds. Vetting is check's.
-race: ## go test over everything, under the race detector where it can be built
+race: ## go test over all others, under the race detector where it can be built
 	@if $(GO) test -race -run '^$$' ./internal/problem >/dev/null 2>&1; then race=-race; \
 	else race=; echo "No C compiler here: the tests run without the race detector, which needs one."; fi; \
 	processors=$$(getconf _NPROCESSORS_ONLN) || processors=2; \
 	export GORACE="atexit_sleep_ms=20 $$GORACE"; \
 	set -x; $(GO) test $$race -vet=off -p $$((2 * processors)) -timeout 25m $(RACED)
+
+alone: ## the tests of packages in which nothing runs beside anything else
+	$(GO) test $(ALONE)
 
 full: ## the ledger's tests at full size, without the race detector
 	$(GO) test -timeout 15m ./ledger
@@ -103,10 +110,8 @@ LANES := Mint|Standard|Batch|HeaderPool|(X25519|XWing)Record
 
 emulate: ## the tests of core on processors that are not here: AVX-512 IFMA, VAES and SHA-NI in Bochs, ARMv8 in qemu
 	@tools/emulate/run.sh arm64 -check && tools/emulate/run.sh icelake -check || exit $$(( $$? == 77 ? 0 : 1 )); \
-	set -ex; tools/emulate/test.sh arm64 ./core/internal/...; \
-	tools/emulate/test.sh arm64 ./core -- -test.short; \
-	TIMEOUT=1500 tools/emulate/test.sh icelake ./core/internal/... -- -test.short; \
-	tools/emulate/test.sh icelake ./core -- -test.short -test.run '$(LANES)'
+	set -ex; tools/emulate/test.sh arm64 ./core/internal/... + ./core -- -test.short; \
+	TIMEOUT=1500 tools/emulate/test.sh icelake ./core/internal/... -- -test.short + ./core -- -test.short -test.run '$(LANES)'
 
 bench-once: ## run every benchmark once, so that none rots
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...

@@ -89,6 +89,7 @@ func TestSettingsPrecedence(t *testing.T) {
 // TestNewBank follows a first start: what is made, with which modes, what is
 // said, and what is refused when a part of it is gone.
 func TestNewBank(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t)
 	out := b.outText()
 	for _, says := range []string{"issue.key", "fingerprint.key", "tls.crt", "header-x25519-", "ecoin keys client", "ecoin trust add", "Back up"} {

@@ -12,6 +12,7 @@ import (
 // TestTwoDisks runs a bank on two disks, kills it, backs it up while it runs and while
 // it does not, restores it, and gives it the wrong folders.
 func TestTwoDisks(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	for name, memory := range map[string]string{"index": "1048576", "plain": "0"} {
 		t.Run(name, func(t *testing.T) { testTwoDisks(t, memory) })
 	}

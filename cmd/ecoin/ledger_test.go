@@ -14,6 +14,7 @@ import (
 // TestBackup takes a copy of a bank at work and starts the bank from it: what was
 // live at that moment is live, the books balance.
 func TestBackup(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t)
 	c := b.newClient("cam", "collector", 100)
 	coins, err := c.Withdraw(context.Background(), [16]byte{1}, 40)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestLoadgenCompare(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	o := resulttest.Options{Seconds: 20, Rate: 100, Calm: true}
 	fast := writeRun(t, resulttest.Run(o))
 	o.Seed = 1

@@ -156,6 +156,7 @@ func newLossyBank(t *testing.T, b *testBank, cert, key string) *lossyBank {
 // it is served all the same, once and for one credit; after that its coin is returned. In
 // neither case is anybody credited for what nobody got.
 func TestLostRedeem(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t)
 	r := newRelay(t)
 	cert, key := b.party("lab", "analyst", 0)

@@ -88,6 +88,7 @@ func writePlanRun(t *testing.T, path string, change func(*result.Run)) string {
 
 // TestPlanRefuses gives every flag a bad value, and files that are none.
 func TestPlanRefuses(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)

@@ -31,6 +31,7 @@ func refundAll(t *testing.T, c *client.Client, coins []core.Coin) (ok int) {
 // TestRestore takes copies of a bank that runs and of one that does not, and goes back
 // to them: what was live then is live, and the operator is told what that means.
 func TestRestore(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t)
 	c := b.newClient("cam", "collector", 100)
 	old, err := c.Withdraw(context.Background(), [16]byte{1}, 40)
@@ -139,6 +140,7 @@ func TestRestore(t *testing.T) {
 
 // TestDamagedBackup: no damage passes verify, and nothing damaged is restored.
 func TestDamagedBackup(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t)
 	c := b.newClient("cam", "collector", 5000)
 	if _, err := c.Withdraw(context.Background(), [16]byte{1}, 3000); err != nil {

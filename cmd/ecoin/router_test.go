@@ -17,6 +17,7 @@ import (
 // TestAnalystOfThreeBanks runs an analyst for three banks, one of which is away for a
 // while: the collectors of the others are served all the time, its own when it is back.
 func TestAnalystOfThreeBanks(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	r := newRelay(t)
 	dir := t.TempDir()
 	mustEcoin(t, "keys", "client", "lab", "--dir", dir)
@@ -86,6 +87,7 @@ func TestAnalystOfThreeBanks(t *testing.T) {
 // TestThreeBanks redeems a mixed batch at three banks under one analyst's key, also while
 // one of them is away and when it is back.
 func TestThreeBanks(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	ctx := context.Background()
 	dir := t.TempDir()
 	mustEcoin(t, "keys", "client", "lab", "--dir", dir)

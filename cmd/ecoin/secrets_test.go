@@ -24,6 +24,7 @@ import (
 // its output, for every coin it issued and for the keys to make them again. A
 // positive control shows that the search would find them.
 func TestStolenLedgerRevealsNoCoin(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t, "--log-level", "debug")
 	collector := b.newClient("collector", "collector", 1000)
 	analyst := b.newClient("analyst", "analyst", 0)

@@ -15,6 +15,7 @@ import (
 // TestImportAndExport brings many accounts into a bank by CSV and by a folder of
 // certificates, again after an interruption, out again, and into another bank.
 func TestImportAndExport(t *testing.T) {
+	t.Parallel() // processes start and end most of the time
 	b := newBank(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
