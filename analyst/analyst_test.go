@@ -263,7 +263,8 @@ func TestManyCollectors(t *testing.T) {
 	if got := s.bank.credit(); got != collectors*each {
 		t.Errorf("credit %d", got)
 	}
-	if redeems, _ := s.bank.calls(); len(redeems) > collectors*each/2 {
+	// How many go together hangs on the processors, but that some do does not.
+	if redeems, _ := s.bank.calls(); len(redeems) > collectors*each*7/8 {
 		t.Errorf("%d operations took %d redeem calls", collectors*each, len(redeems))
 	}
 }
