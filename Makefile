@@ -72,15 +72,15 @@ ALONE = $(shell $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r p
 # Not there: internal/sim, where one call follows the other (make sim).
 RACED = $(filter-out %/internal/sim $(ALONE), $(shell $(GO) list ./...))
 
-# Many of them wait for disks, clocks and other processes: twice as many packages as processors
-# keep those busy. At its end the race detector would have each process wait for a second, and
+# Many of them wait for disks, clocks and other processes: one package more than processors
+# keeps those busy. At its end the race detector would have each process wait for a second, and
 # these tests start hundreds. Vetting is check's.
 race: ## go test over all others, under the race detector where it can be built
 	@if $(GO) test -race -run '^$$' ./internal/problem >/dev/null 2>&1; then race=-race; \
 	else race=; echo "No C compiler here: the tests run without the race detector, which needs one."; fi; \
 	processors=$$(getconf _NPROCESSORS_ONLN) || processors=2; \
 	export GORACE="atexit_sleep_ms=20 $$GORACE"; \
-	set -x; $(GO) test $$race -vet=off -p $$((2 * processors)) -timeout 25m $(RACED)
+	set -x; $(GO) test $$race -vet=off -p $$((processors + 1)) -timeout 25m $(RACED)
 
 alone: ## the tests of packages in which nothing runs beside anything else
 	$(GO) test $(ALONE)
