@@ -239,7 +239,7 @@ func TestEndToEnd(t *testing.T) {
 func TestManyCollectors(t *testing.T) {
 	s := startSystem(t, func(o *Options) { o.Analyses["upper"] = testAnalyses()["upper"] })
 	s.bank.fault = func(context.Context, string, int) (bool, error) {
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // others come meanwhile, on busy processors too
 		return true, nil
 	}
 	var wg sync.WaitGroup
@@ -263,8 +263,7 @@ func TestManyCollectors(t *testing.T) {
 	if got := s.bank.credit(); got != collectors*each {
 		t.Errorf("credit %d", got)
 	}
-	// How many go together hangs on the processors, but that some do does not.
-	if redeems, _ := s.bank.calls(); len(redeems) > collectors*each*7/8 {
+	if redeems, _ := s.bank.calls(); len(redeems) > collectors*each/2 {
 		t.Errorf("%d operations took %d redeem calls", collectors*each, len(redeems))
 	}
 }

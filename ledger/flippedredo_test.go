@@ -116,7 +116,11 @@ func TestFlippedRedo(t *testing.T) {
 		mustAudit(t, l)
 		closeLedger(t, l)
 	}
-	if refused < rounds/4 { // what is accepted hangs on how long the last group is
+	least := rounds / 2
+	if raceEnabled {
+		least = rounds / 4 // so few rounds may well strike the end of the log more often
+	}
+	if refused < least {
 		t.Errorf("%d of %d were refused", refused, rounds)
 	}
 }
