@@ -125,6 +125,30 @@ func TestFlippedRedo(t *testing.T) {
 	}
 }
 
+// TestClearedDescription clears the first sector of each file of the log: one with groups
+// was not simply never used.
+func TestClearedDescription(t *testing.T) {
+	t.Parallel()
+	image, o, _, _ := crashedWithLog(t)
+	files, err := listLog(image, "ledger/redo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range files {
+		name := "ledger/redo/" + logFileName(n)
+		data := slices.Clone(readFile(t, image, name))
+		clear(data[:512])
+		o.FS = copyFS(t, image)
+		writeFile(t, o.FS, name, data)
+		if l, err := Open("ledger", o); !errors.Is(err, errLogDamaged) {
+			t.Errorf("file %d of %v: %v", n, files, err)
+			if err == nil {
+				closeLedger(t, l)
+			}
+		}
+	}
+}
+
 // TestLostRedo takes a file of the log away, or swaps two, or puts one in twice.
 func TestLostRedo(t *testing.T) {
 	t.Parallel()

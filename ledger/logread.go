@@ -82,7 +82,7 @@ func readLog(fs vfs.FS, dir string, visit func(shard uint8, commit uint64, rows 
 		}
 		first, begun := decodeLogFile(data, n)
 		switch {
-		case !begun && !unusedFile(data):
+		case !begun && !unusedFile(data, expect):
 			return logEnd{}, fmt.Errorf("%w: the description of %s cannot be read", errLogDamaged, name)
 		case !begun:
 			continue
@@ -115,9 +115,14 @@ func readLog(fs vfs.FS, dir string, visit func(shard uint8, commit uint64, rows 
 
 // unusedFile reports whether a file without its own description was never used as
 // what its name says: it is new, or still has the description of its last use.
-func unusedFile(data []byte) bool {
-	if len(data) < logBlock || !slices.ContainsFunc(data[:logFileHead], func(b byte) bool { return b != 0 }) {
+// One that has groups from expect on was used: its description was durable before them.
+func unusedFile(data []byte, expect uint64) bool {
+	if len(data) < logBlock {
 		return true
+	}
+	if !slices.ContainsFunc(data[:logFileHead], func(b byte) bool { return b != 0 }) {
+		_, used := wholeGroup(data, 0, max(expect, 1)-1)
+		return !used
 	}
 	if string(data[:8]) == logMagic {
 		if _, ok := decodeLogFile(data, binary.BigEndian.Uint64(data[12:])); ok {
