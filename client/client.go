@@ -98,7 +98,7 @@ func New(o Options) (*Client, error) {
 		transport: &http.Transport{
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        identity.ClientConfig(o.Identity, o.Roots),
-			TLSHandshakeTimeout:    timeout,
+			TLSHandshakeTimeout:    2 * timeout, // a call ends by its own deadline and says so
 			MaxIdleConnsPerHost:    idleConns,
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxHeader,
