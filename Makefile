@@ -66,7 +66,7 @@ generated: ## fail when that assembly is stale; test the generators
 
 # Packages that start nothing, share nothing and wait for nothing have no races to be found.
 ALONE = $(shell $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r path dir; do \
-  grep -qE '^[[:space:]]+go |[.]Go\>|"sync|\<chan\>' "$$dir"/*.go || echo "$$path"; done)
+  grep -qE '^[[:space:]]+go |[.](Go|Parallel|RunParallel|AfterFunc)\>|"sync|\<chan\>' "$$dir"/*.go || echo "$$path"; done)
 
 # Under the race detector the ledger's tests and the drills are a fraction of their size (make full, make drill).
 # Not there: internal/sim, where one call follows the other (make sim).
