@@ -23,10 +23,10 @@ func TestIndexCrowded(t *testing.T) {
 		fit    bool // whether all of them find a place
 	}{
 		{"a table grows", 10, 1 << 55, 0, 290, 1 << 24, true},
-		{"a table grows until memory ends", 10, 1, 0, 258, 1 << 17, false},
+		{"a table grows until memory ends", 10, 1, 0, 262, 1 << 17, false},
 		{"a table is cut", largest, 1 << 49, 280, 280, 1 << 26, true},
-		{"a table is cut until memory ends", largest, 1, 258, 258, 1 << 24, false},
-		{"memory for one half of a cut", largest, 1, 0, 258, bytes(maxTableSlots) + bytes(maxTableSlots*9/16) + 1000, false},
+		{"a table is cut until memory ends", largest, 1, 262, 262, 1 << 24, false},
+		{"memory for one half of a cut", largest, 1, 0, 262, bytes(maxTableSlots) + bytes(maxTableSlots*9/16) + 1000, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newIndexModel(t, c.limit, 0, c.room)

@@ -12,8 +12,8 @@ import (
 )
 
 func toFingerprint(s slot) (fp core.Fingerprint) {
-	binary.BigEndian.PutUint64(fp[:], s[0])
-	binary.BigEndian.PutUint64(fp[8:], s[1])
+	binary.BigEndian.PutUint64(fp[:], s.high)
+	binary.BigEndian.PutUint64(fp[8:], s.low)
 	return fp
 }
 
@@ -304,7 +304,11 @@ func TestIndexSums(t *testing.T) {
 		s := slot{rng.Uint64(), rng.Uint64()}
 		for bit := range 128 {
 			flipped := s
-			flipped[bit/64] ^= 1 << (bit % 64)
+			if bit < 64 {
+				flipped.high ^= 1 << bit
+			} else {
+				flipped.low ^= 1 << (bit - 64)
+			}
 			if flipped.mix() == s.mix() {
 				t.Fatalf("%x and %x have the same sum", s, flipped)
 			}

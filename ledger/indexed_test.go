@@ -30,7 +30,7 @@ func TestIndexDamage(t *testing.T) {
 		"a bit in a slot": func(x *index, _ []core.Fingerprint) {
 			for _, table := range x.tables {
 				if i := slices.IndexFunc(table.slots, func(s slot) bool { return s != slot{} }); i >= 0 {
-					table.slots[i][1] ^= 1
+					table.slots[i].low ^= 1
 					return
 				}
 			}
