@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 
+	"ecoin/core"
 	"ecoin/ledger/internal/life"
 )
 
@@ -69,7 +71,7 @@ func (s *store) flush(job *flushJob, by *sorter) (err error) {
 			err = errors.Join(err, t.abandon())
 		}
 	}()
-	order := by.sort(job.delta)
+	order := by.sort(job.delta, shardBits(len(job.shard.l.shards)))
 	if err := errors.Join(t.books(job), t.live(order), t.returned(order), t.spent(order, s.windows.kept)); err != nil {
 		return err
 	}
@@ -79,8 +81,9 @@ func (s *store) flush(job *flushJob, by *sorter) (err error) {
 // sorter puts the coins of deltas in order of fingerprint, one delta after the other in the
 // same memory.
 type sorter struct {
+	ends  []uint32 // of the buckets of a sort, in refs
 	refs  []ref
-	order []*changed
+	order []changed
 }
 
 // ref is a coin and how its fingerprint begins, which tells nearly all apart.
@@ -89,24 +92,57 @@ type ref struct {
 	c    *changed
 }
 
-// sort returns the coins of a delta. The result is valid until the next sort.
-func (o *sorter) sort(d *delta) []*changed {
-	o.refs = o.refs[:0]
+// sort returns the coins of a delta, whose fingerprints share their first shift bits. The
+// result is valid until the next sort.
+//
+// Fingerprints are pseudorandom, so the bits after those spread the coins evenly over as
+// many buckets, and little is left to sort. The coins are copied, since whoever writes a
+// table would wait for each that it finds by a pointer.
+func (o *sorter) sort(d *delta, shift int) []changed {
+	width := bits.Len(uint(d.n))
+	bucket := func(lead uint64) int { return int(lead << shift >> (64 - width)) }
+	o.ends = slices.Grow(o.ends[:0], 1<<width)[:1<<width]
+	clear(o.ends)
+	for i := range d.n {
+		o.ends[bucket(lead(&d.at(i).fp))]++
+	}
+	sum := uint32(0)
+	for i, n := range o.ends {
+		sum += n
+		o.ends[i] = sum
+	}
+	o.refs = slices.Grow(o.refs[:0], d.n)[:d.n]
 	for i := range d.n {
 		c := d.at(i)
-		o.refs = append(o.refs, ref{binary.BigEndian.Uint64(c.fp[:]), c})
+		r := ref{lead(&c.fp), c}
+		to := &o.ends[bucket(r.lead)]
+		*to--
+		o.refs[*to] = r
 	}
-	slices.SortFunc(o.refs, func(a, b ref) int {
-		if c := cmp.Compare(a.lead, b.lead); c != 0 {
-			return c
+	// Each end is a beginning now.
+	for i, from := range o.ends {
+		to := uint32(d.n)
+		if i+1 < len(o.ends) {
+			to = o.ends[i+1]
 		}
-		return bytes.Compare(a.c.fp[8:], b.c.fp[8:])
-	})
+		if to-from > 1 {
+			slices.SortFunc(o.refs[from:to], compareRefs)
+		}
+	}
 	o.order = o.order[:0]
-	for _, r := range o.refs {
-		o.order = append(o.order, r.c)
+	for i := range o.refs {
+		o.order = append(o.order, *o.refs[i].c)
 	}
 	return o.order
+}
+
+func lead(fp *core.Fingerprint) uint64 { return binary.BigEndian.Uint64(fp[:]) }
+
+func compareRefs(a, b ref) int {
+	if c := cmp.Compare(a.lead, b.lead); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.c.fp[8:], b.c.fp[8:])
 }
 
 // tables writes the tables of a flush. Rows come in order of their keys within a table.
@@ -208,9 +244,10 @@ func (t *tables) books(job *flushJob) error {
 }
 
 // live writes coins that became live or ceased to be. One that did both is in neither.
-func (t *tables) live(order []*changed) error {
+func (t *tables) live(order []changed) error {
 	return t.write(func() (err error) {
-		for _, c := range order {
+		for i := range order {
+			c := &order[i]
 			is, was := c.coin.Phase == life.Live, c.before == life.Live
 			if is == was {
 				continue
@@ -229,9 +266,10 @@ func (t *tables) live(order []*changed) error {
 	})
 }
 
-func (t *tables) returned(order []*changed) error {
+func (t *tables) returned(order []changed) error {
 	return t.write(func() (err error) {
-		for _, c := range order {
+		for i := range order {
+			c := &order[i]
 			switch {
 			case c.coin.Phase == life.Returned:
 				t.key = appendReturnedKey(t.key[:0], &c.fp)
@@ -250,10 +288,11 @@ func (t *tables) returned(order []*changed) error {
 }
 
 // spent writes the spent coins of the windows that are kept, window by window.
-func (t *tables) spent(order []*changed, kept []uint32) error {
+func (t *tables) spent(order []changed, kept []uint32) error {
 	return t.write(func() (err error) {
 		for _, w := range kept {
-			for _, c := range order {
+			for i := range order {
+				c := &order[i]
 				is := c.coin.Phase.Spent() && c.window == w
 				switch {
 				case is:

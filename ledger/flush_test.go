@@ -1,6 +1,10 @@
 package ledger
 
 import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -9,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"pgregory.net/rapid"
 
 	"ecoin/core"
 	"ecoin/ledger/internal/life"
@@ -27,7 +32,7 @@ func TestFlushLiveAlone(t *testing.T) {
 		{life.Unknown, life.Redeemed, 0}, {life.Unknown, life.Refunded, 0}, {life.Redeemed, life.Returned, 0}, {life.Returned, life.Refunded, 0}, {life.Live, life.Live, 0},
 	} {
 		tables := tables{store: l.stores[0], prefix: "test-"}
-		if err := tables.live([]*changed{{fp: core.Fingerprint{1}, before: c.before, coin: life.Coin{Phase: c.now}}}); err != nil {
+		if err := tables.live([]changed{{fp: core.Fingerprint{1}, before: c.before, coin: life.Coin{Phase: c.now}}}); err != nil {
 			t.Fatal(err)
 		}
 		if tables.made != c.tables {
@@ -179,4 +184,29 @@ func TestReplayForgets(t *testing.T) {
 	if r.applied != 8 {
 		t.Errorf("%d batches", r.applied)
 	}
+}
+
+// TestSorter: coins come in order of fingerprint, each once with what it has, also where
+// many share a bucket or how they begin.
+func TestSorter(t *testing.T) {
+	t.Parallel()
+	var order sorter // used again
+	rapid.Check(t, func(t *rapid.T) {
+		shift := rapid.IntRange(0, 8).Draw(t, "shift")
+		narrow := rapid.IntRange(shift, 64).Draw(t, "narrow") // leading bits that are the same
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		d := newDelta()
+		var want []changed
+		for i := range rapid.IntRange(0, 3000).Draw(t, "coins") {
+			c := changed{before: life.Live, coin: life.Coin{Phase: life.Redeemed, At: int64(i)}}
+			binary.BigEndian.PutUint64(c.fp[:], ^(^uint64(0)>>shift)|rng.Uint64()>>narrow)
+			binary.BigEndian.PutUint64(c.fp[8:], rng.Uint64())
+			d.note(&c.fp, c.before, 0, &c.coin, 0)
+			want = append(want, c)
+		}
+		slices.SortFunc(want, func(a, b changed) int { return bytes.Compare(a.fp[:], b.fp[:]) })
+		if got := order.sort(d, shift); !slices.Equal(got, want) {
+			t.Fatalf("%d coins in another order than theirs, or others", len(got))
+		}
+	})
 }
