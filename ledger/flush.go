@@ -33,46 +33,96 @@ type flushJob struct {
 // flusher waits for compactions. Meanwhile deltas grow, and then calls are refused.
 const maxSublevels = 64
 
-// flushLoop gives Pebble what shards froze, one job after the other.
+// flushLoop gives Pebble what shards froze: all jobs that wait as one group.
 func (s *store) flushLoop() {
 	var order sorter
 	for job := range s.flushes {
+		group := append(s.waitingFlushes(), job)
+		slices.SortFunc(group, func(a, b flushJob) int { return cmp.Compare(a.shard.index, b.shard.index) })
+
 		for s.db.Metrics().Levels[0].Sublevels > maxSublevels {
 			time.Sleep(5 * time.Millisecond)
 		}
 		for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-			err := s.flush(&job, &order)
+			err := s.flush(group, &order)
 			if err == nil {
 				break
 			}
 			// Nothing is lost: the log has it all. It only grows meanwhile.
-			s.log.logger.Error("ledger: tables could not be written, trying again", "dir", s.dir, "shard", job.shard.index, "error", err)
+			s.log.logger.Error("ledger: tables could not be written, trying again", "dir", s.dir, "shard", job.shard.index, "shards", len(group), "error", err)
 			time.Sleep(pause)
 		}
-		s.log.must("remove old log files", func() error {
-			return s.redo.flushed(uint8(job.shard.index), uint64(job.counters.commits))
-		})
-		close(job.done)
+		for _, job := range group {
+			s.log.must("remove old log files", func() error {
+				return s.redo.flushed(uint8(job.shard.index), uint64(job.counters.commits))
+			})
+			close(job.done)
+		}
 	}
 }
 
-// flush writes a job as sorted tables, one for each kind of record, and lets Pebble
-// take them all at once: coins, tallies and counters stay in step.
+// waitingFlushes returns the jobs that wait.
+func (s *store) waitingFlushes() (jobs []flushJob) {
+	for {
+		select {
+		case job, ok := <-s.flushes:
+			if !ok {
+				return jobs
+			}
+			jobs = append(jobs, job)
+		default:
+			return jobs
+		}
+	}
+}
+
+// flush writes the jobs of several shards, in their order, as sorted tables, and lets
+// Pebble take them all at once: coins, tallies and counters stay in step. Each shard has
+// a table for each kind of record; their books are one, since tables of books overlap,
+// and each of a run of overlapping tables is one more reason to compact level 0.
 //
 // A table is written with plain deletions. A SingleDelete would be cheaper to
 // compact, but if an attempt failed after Pebble took the tables, the next one would
 // set a coin twice, and deleting it once would bring it back to life.
-func (s *store) flush(job *flushJob, by *sorter) (err error) {
-	s.windows.mu.RLock() // nothing may go into a window that is being dropped
-	defer s.windows.mu.RUnlock()
-	t := tables{store: s, prefix: fmt.Sprintf("%d-%d-", job.shard.index, job.counters.commits)}
+func (s *store) flush(group []flushJob, by *sorter) (err error) {
+	prefix := fmt.Sprintf("%d-%d-", group[0].shard.index, group[0].counters.commits)
+	t := tables{store: s, prefix: prefix}
+	windows := s.windows.list()
+	spent := make([]tables, len(windows))
+	for i, w := range windows {
+		spent[i] = tables{store: s, prefix: fmt.Sprintf("%s%d-", prefix, w)}
+	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, t.abandon())
+			err = errors.Join(err, t.abandon(), abandonAll(spent))
 		}
 	}()
-	order := by.sort(job.delta, shardBits(len(job.shard.l.shards)))
-	if err := errors.Join(t.books(job), t.live(order), t.returned(order), t.spent(order, s.windows.kept)); err != nil {
+	if err := t.books(group); err != nil {
+		return err
+	}
+	for _, job := range group {
+		order := by.sort(job.delta, shardBits(len(job.shard.l.shards)))
+		if err := errors.Join(t.live(order), t.returned(order)); err != nil {
+			return err
+		}
+		for i, w := range windows {
+			if err := spent[i].spent(order, w); err != nil {
+				return err
+			}
+		}
+	}
+	// From here to the end no window is dropped, or rows would come into it afterwards, and
+	// nobody would drop those. One that was dropped while tables were written is left out.
+	s.windows.mu.RLock()
+	defer s.windows.mu.RUnlock()
+	for i, w := range windows {
+		if w < s.windows.kept[0] {
+			continue
+		}
+		t.paths = append(t.paths, spent[i].paths...)
+		spent[i].paths = nil
+	}
+	if err := abandonAll(spent); err != nil {
 		return err
 	}
 	return t.ingest()
@@ -215,7 +265,7 @@ func (t *tables) delete(key []byte) error {
 	return t.w.Delete(key)
 }
 
-// abandon removes the files of a flush that failed.
+// abandon removes the files.
 func (t *tables) abandon() (err error) {
 	for _, path := range t.paths {
 		if _, statErr := t.store.fs.Stat(path); statErr == nil {
@@ -225,21 +275,45 @@ func (t *tables) abandon() (err error) {
 	return err
 }
 
-// books writes tallies and counters.
-func (t *tables) books(job *flushJob) error {
-	slices.SortFunc(job.rows, func(a, b savedRow) int { return bytes.Compare(a.account[:], b.account[:]) })
+func abandonAll(tables []tables) (err error) {
+	for i := range tables {
+		err = errors.Join(err, tables[i].abandon())
+	}
+	return err
+}
+
+// books writes the tallies and counters of all jobs.
+func (t *tables) books(group []flushJob) error {
+	type row struct {
+		savedRow
+		shard int
+	}
+	var rows []row
+	for _, job := range group {
+		for _, r := range job.rows {
+			rows = append(rows, row{r, job.shard.index})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(bytes.Compare(a.account[:], b.account[:]), cmp.Compare(a.shard, b.shard))
+	})
 	return t.write(func() error {
-		for i := range job.rows {
-			r := &job.rows[i]
-			t.key = appendTallyKey(t.key[:0], &r.account, job.shard.index)
+		for i := range rows {
+			r := &rows[i]
+			t.key = appendTallyKey(t.key[:0], &r.account, r.shard)
 			t.value = r.tally.append(t.value[:0])
 			if err := t.set(t.key, t.value); err != nil {
 				return err
 			}
 		}
-		t.key = appendCountersKey(t.key[:0], job.shard.index)
-		t.value = job.counters.append(t.value[:0])
-		return t.set(t.key, t.value)
+		for _, job := range group {
+			t.key = appendCountersKey(t.key[:0], job.shard.index)
+			t.value = job.counters.append(t.value[:0])
+			if err := t.set(t.key, t.value); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -287,25 +361,23 @@ func (t *tables) returned(order []changed) error {
 	})
 }
 
-// spent writes the spent coins of the windows that are kept, window by window.
-func (t *tables) spent(order []changed, kept []uint32) error {
+// spent writes the spent coins of a window.
+func (t *tables) spent(order []changed, window uint32) error {
 	return t.write(func() (err error) {
-		for _, w := range kept {
-			for i := range order {
-				c := &order[i]
-				is := c.coin.Phase.Spent() && c.window == w
-				switch {
-				case is:
-					t.key = appendSpentKey(t.key[:0], w, &c.fp)
-					t.value = appendSpent(t.value[:0], &c.coin)
-					err = t.set(t.key, t.value)
-				case c.before.Spent() && c.from == w:
-					t.key = appendSpentKey(t.key[:0], w, &c.fp)
-					err = t.delete(t.key)
-				}
-				if err != nil {
-					return err
-				}
+		for i := range order {
+			c := &order[i]
+			is := c.coin.Phase.Spent() && c.window == window
+			switch {
+			case is:
+				t.key = appendSpentKey(t.key[:0], window, &c.fp)
+				t.value = appendSpent(t.value[:0], &c.coin)
+				err = t.set(t.key, t.value)
+			case c.before.Spent() && c.from == window:
+				t.key = appendSpentKey(t.key[:0], window, &c.fp)
+				err = t.delete(t.key)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		return nil

@@ -3,7 +3,9 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -44,34 +46,73 @@ func TestFlushLiveAlone(t *testing.T) {
 	}
 }
 
-// TestFlushKeepsWindows: while tables are written no window of spent coins is dropped, or
-// a row could come into it afterwards, and nobody would drop that.
-func TestFlushKeepsWindows(t *testing.T) {
-	t.Parallel()
+// watchedFlush redeems 5 coins on one shard and lets it flush. watch sees what is done to the
+// folder of tables meanwhile.
+func watchedFlush(t *testing.T, watch func(*Ledger, errorfs.Op)) *Ledger {
+	t.Helper()
 	var l *Ledger
-	var watch atomic.Bool
-	tables := 0
+	var watched atomic.Bool
 	o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if !watch.Load() || op.Kind != errorfs.OpCreate || !strings.Contains(op.Path, "/"+tablesName+"/") {
-			return nil
-		}
-		tables++
-		if w := l.stores[0].windows; w.mu.TryLock() {
-			w.mu.Unlock()
-			t.Errorf("windows can be dropped while %s is written", op.Path)
+		if watched.Load() && strings.Contains(op.Path, "/"+tablesName+"/") {
+			watch(l, op)
 		}
 		return nil
 	})))
-	o.Shards, o.IndexBytes = 1, 1<<20
+	o.Shards, o.IndexBytes, o.SpentWindow = 1, 1<<20, time.Minute
 	l = open(t, "ledger", o)
 	acc := addAccount(t, l, 10)
 	fps := withdraw(t, l, acc, 10)
 	mustRedeem(t, l, acc, fps[:5], core.Digest{1}, core.StatusOK)
-	watch.Store(true)
+	watched.Store(true)
 	mustAudit(t, l) // lets the shard flush, and nothing else happens
-	watch.Store(false)
+	watched.Store(false)
+	return l
+}
+
+// TestFlushKeepsWindows: while Pebble takes tables no window of spent coins is dropped, or
+// rows could come into it afterwards, and nobody would drop those.
+func TestFlushKeepsWindows(t *testing.T) {
+	t.Parallel()
+	tables := 0
+	watchedFlush(t, func(l *Ledger, op errorfs.Op) {
+		if op.Kind != errorfs.OpLink {
+			return
+		}
+		tables++
+		if w := l.stores[0].windows; w.mu.TryLock() {
+			w.mu.Unlock()
+			t.Errorf("windows can be dropped while Pebble takes %s", op.Path)
+		}
+	})
 	if tables < 3 { // books, live and spent coins
-		t.Errorf("%d tables were written", tables)
+		t.Errorf("Pebble took %d tables", tables)
+	}
+}
+
+// TestFlushDroppedWindow: a window that is dropped while tables are written gets no rows.
+func TestFlushDroppedWindow(t *testing.T) {
+	t.Parallel()
+	dropped := false
+	l := watchedFlush(t, func(l *Ledger, op errorfs.Op) {
+		w := l.stores[0].windows
+		if op.Kind != errorfs.OpCreate || dropped || !strings.Contains(op.Path, fmt.Sprintf("-%d-", w.list()[0])) {
+			return
+		}
+		dropped = true // with the table of its coins begun
+		first := int64(w.list()[0])
+		w.begin(first + w.width)
+		w.begin(first + 2*w.width)
+	})
+	if !dropped {
+		t.Fatal("no window was dropped while tables were written")
+	}
+	list, err := listWindows(l.db, kindSpent)
+	if err != nil || len(list) != 0 {
+		t.Errorf("windows %v have rows, error %v", list, err)
+	}
+	s := l.stores[0]
+	if left, err := s.fs.List(s.tablesDir()); err != nil || len(left) != 0 {
+		t.Errorf("tables %v are left, error %v", left, err)
 	}
 }
 
@@ -95,6 +136,64 @@ func flushedCoins(t *testing.T, l *Ledger, n int) (acc AccountID, fps [2][]core.
 	}
 	mustAudit(t, l) // lets the shards flush
 	return acc, fps
+}
+
+// TestFlushGroups: shards that wait for the flusher are flushed together, with one table of
+// books that has all of them.
+func TestFlushGroups(t *testing.T) {
+	t.Parallel()
+	const shards, accounts = 8, 4
+	var full, watch atomic.Bool
+	var books atomic.Int64
+	o := testOptions(errorfs.Wrap(withoutTables(&full), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if watch.Load() && op.Kind == errorfs.OpLink && strings.HasSuffix(op.Path, "-0.sst") && strings.Count(filepath.Base(op.Path), "-") == 2 {
+			books.Add(1)
+		}
+		return nil
+	})))
+	o.Shards, o.IndexBytes, o.deltaCoins = shards, 1<<20, shards*16 // a shard's is full with the second call
+	l := open(t, "ledger", o)
+	owner := addAccount(t, l, 2000)
+	fps := withdraw(t, l, owner, 2000)
+	mustAudit(t, l) // lets the shards flush
+
+	full.Store(true)
+	t.Cleanup(func() { full.Store(false) }) // or closing waits for ever
+	watch.Store(true)
+	want := make(map[AccountID]int64)
+	for range accounts {
+		acc := addAccount(t, l, 0)
+		mustRedeem(t, l, acc, fps[:100], core.Digest{1}, core.StatusOK) // in all shards
+		fps, want[acc] = fps[100:], 100
+	}
+	for _, s := range l.shards {
+		onShard(s, func() {}) // done with the last batch, and with what follows on it
+	}
+	full.Store(false)
+	eventually(t, "all shards to be flushed", func() bool {
+		for i := range shards {
+			c, _, err := get(l.db, appendCountersKey(nil, i), decodeCounters)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.redeemed == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	watch.Store(false)
+	if n := books.Load(); n > 2 { // one shard may have been alone when the flusher began
+		t.Errorf("%d tables of books for %d shards", n, shards)
+	}
+	closeLedger(t, l)
+	l = open(t, "ledger", o)
+	mustAudit(t, l)
+	for acc, n := range want {
+		if a, err := l.Account(ctx, acc); err != nil || a.Balance() != n {
+			t.Errorf("an account has %d, want %d, error %v", a.Balance(), n, err)
+		}
+	}
 }
 
 // TestFlushWaitsForNobody: a committer that waits for its flusher does not keep windows

@@ -103,6 +103,14 @@ func (w *windows) dueLocked(second int64) bool {
 	return n == 0 || second >= int64(w.kept[n-1])+w.width
 }
 
+// list returns the windows that are kept now, newest last. The list must not be modified.
+// Nothing keeps the oldest from being dropped.
+func (w *windows) list() []uint32 {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.kept
+}
+
 func (w *windows) release() { w.mu.RUnlock() }
 
 // begin starts a window and drops those that are no longer needed, unless somebody
