@@ -129,7 +129,7 @@ func (s *store) flush(group []flushJob, by *sorter) (err error) {
 }
 
 // sorter puts the coins of deltas in order of fingerprint, one delta after the other in the
-// same memory.
+// same memory: about 120 bytes for each coin of the largest.
 type sorter struct {
 	ends  []uint32 // of the buckets of a sort, in refs
 	refs  []ref
