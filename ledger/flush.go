@@ -39,7 +39,6 @@ func (s *store) flushLoop() {
 	for job := range s.flushes {
 		group := append(s.waitingFlushes(), job)
 		slices.SortFunc(group, func(a, b flushJob) int { return cmp.Compare(a.shard.index, b.shard.index) })
-
 		for s.db.Metrics().Levels[0].Sublevels > maxSublevels {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -226,9 +225,11 @@ func (t *tables) ingest() error {
 	if len(t.paths) == 0 {
 		return nil
 	}
-	err := t.store.db.Ingest(context.Background(), t.paths)
+	if err := t.store.db.Ingest(context.Background(), t.paths); err != nil {
+		return err
+	}
 	t.paths = t.paths[:0]
-	return err
+	return nil
 }
 
 func (t *tables) begin() error {
