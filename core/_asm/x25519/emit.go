@@ -170,11 +170,9 @@ func (w *writer) writeOp(o *op, src []Op, dst Op) {
 	case opFloatSub:
 		VSUBPD(src[1], src[0], dst)
 	case opFMA:
-		if broadcast {
-			VFMADD231PD_BCST(src[2], src[1], dst)
-		} else {
-			VFMADD231PD(src[2], src[1], dst)
-		}
+		VFMADD231PD(src[2], src[1], dst)
+	case opFMAOver:
+		VFMADD213PD(src[2], src[1], dst)
 	default:
 		panic("an operation without an instruction")
 	}

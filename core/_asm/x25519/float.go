@@ -7,19 +7,6 @@ import (
 
 // The operations of floating point, and the integer ones that go with them.
 
-// An operand is a register or memory.
-type operand struct {
-	reg *value
-	mem *slot
-}
-
-func (o operand) content() *value {
-	if o.mem != nil {
-		return o.mem.content()
-	}
-	return o.reg
-}
-
 // shl returns x << n, without loss.
 func (b *block) shl(x *value, n uint) *value {
 	if x.max > 1<<(64-n)-1 {
@@ -114,29 +101,35 @@ func (b *block) fromFloat(x *value, exponent *constReg) *value {
 	return b.emit(&op{code: opFloatAdd, dst: v, srcs: []*value{x, &exponent.value}})
 }
 
-// fma returns acc + x*y, rounded towards zero; acc is used up. The bits of the result
-// are an integer with the given exponent as offset: the upper half of the product for
-// exponentHigh, whose acc is 2^103, or the lower half for exponentLow, whose acc is
-// what complement returned.
-func (b *block) fma(acc, x *value, y operand, exponent uint64) *value {
-	yv := y.content()
-	if !x.float || !yv.float {
+// fmaUpper returns acc + x*y, rounded towards zero; y is used up. acc is 2^103, so the
+// bits of the result are the upper half of the product as an integer, with exponentHigh
+// as offset.
+func (b *block) fmaUpper(acc, x, y *value) *value {
+	hi, lo := floatProduct(x, y)
+	v := newValue(hi<<(64-51)|lo>>51, false)
+	v.offset = exponentHigh
+	return b.emit(&op{code: opFMAOver, dst: v, srcs: []*value{y, x, acc}})
+}
+
+// fmaLower returns acc + x*y for what complement returned; acc is used up. The bits of
+// the result are the lower half of the product, with exponentLow as offset.
+func (b *block) fmaLower(acc, x, y *value) *value {
+	floatProduct(x, y)
+	v := newValue(mask51, false)
+	v.offset = exponentLow
+	return b.emit(&op{code: opFMA, dst: v, srcs: []*value{acc, x, y}})
+}
+
+// floatProduct returns the bound of a product that the halves can hold.
+func floatProduct(x, y *value) (hi, lo uint64) {
+	if !x.float || !y.float {
 		panic("a factor that is no float")
 	}
-	hi, lo := bits.Mul64(x.max, yv.max)
+	hi, lo = bits.Mul64(x.max, y.max)
 	if hi >= 1<<(103-64) {
-		panic(fmt.Sprintf("%#x * %#x passes 2^103", x.max, yv.max))
+		panic(fmt.Sprintf("%#x * %#x passes 2^103", x.max, y.max))
 	}
-	v := newValue(mask51, false)
-	if exponent == exponentHigh {
-		v.max = hi<<(64-51) | lo>>51
-	}
-	v.offset = exponent
-	o := &op{code: opFMA, dst: v, srcs: []*value{acc, x}, mem: y.mem}
-	if y.mem == nil {
-		o.srcs = append(o.srcs, y.reg)
-	}
-	return b.emit(o)
+	return hi, lo
 }
 
 // complement returns middle - h in floating point.

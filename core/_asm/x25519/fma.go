@@ -23,10 +23,6 @@ type fma struct {
 	mask51, exponent52, high, middle *constReg
 	biases                           [limbs]*slot
 	a24, nineteen, mask52            *slot
-
-	// loads says that a factor is loaded once into a register, not twice by the
-	// instructions that multiply: without AVX-512's width, loads are what runs short.
-	loads bool
 }
 
 const (
@@ -34,9 +30,9 @@ const (
 	exponentLow  = (1023 + 52) << 52  // of l
 )
 
-func newFMA(loads bool) *fma {
+func newFMA() *fma {
 	c := new(constants)
-	f := &fma{c: c, loads: loads}
+	f := &fma{c: c}
 	f.mask51, f.exponent52 = c.register(mask51), c.register(exponentLow)
 	f.high = c.register(math.Float64bits(0x1p103))
 	f.middle = c.register(math.Float64bits(0x1p103 + 0x1p52))
@@ -141,14 +137,12 @@ func (f *fma) minus(n column) uint64 {
 	return -(uint64(n.low)*exponentLow + uint64(n.high)*exponentHigh)
 }
 
-// product adds x*y to two columns.
-func (f *fma) product(b *block, low, high **value, x *value, y operand) {
-	if f.loads && y.mem != nil {
-		y = operand{reg: b.load(y.mem)}
-	}
-	h := b.fma(b.copy(&f.high.value), x, y, exponentHigh)
+// product adds x*y to two columns. The upper half is computed over a copy of y, because
+// a copy between registers takes no unit of the processor, and a load does.
+func (f *fma) product(b *block, low, high **value, x, y *value) {
+	h := b.fmaUpper(&f.high.value, x, b.copy(y))
 	t := b.complement(&f.middle.value, h)
-	l := b.fma(t, x, y, exponentLow)
+	l := b.fmaLower(t, x, y)
 	*high = b.add(*high, h)
 	*low = b.add(*low, l)
 }
@@ -160,10 +154,11 @@ func (f *fma) mul(b *block, x, y *number) element {
 		// halves of those with i+j = k-1.
 		col[k] = f.start(b, column{pairs(k), pairs(k - 1)})
 	}
+	ys := b.loadAll(y)
 	for i := range limbs {
 		xi := b.load(x[i])
-		for j := range limbs {
-			f.product(b, &col[i+j], &col[i+j+1], xi, operand{mem: y[j]})
+		for j, yj := range ys {
+			f.product(b, &col[i+j], &col[i+j+1], xi, yj)
 		}
 	}
 	return f.fold(b, col)
@@ -185,18 +180,17 @@ func (f *fma) square(b *block, x *number) element {
 		once := f.minus(column{pairs(k) / 2, pairs(k-1) / 2})
 		col[k] = b.loadOffset(f.c.word("start", once+half(f.minus(squares))))
 	}
-	for i := range limbs - 1 {
-		xi := b.load(x[i])
+	xs := b.loadAll(x)
+	for i, xi := range xs {
 		for j := i + 1; j < limbs; j++ {
-			f.product(b, &col[i+j], &col[i+j+1], xi, operand{mem: x[j]})
+			f.product(b, &col[i+j], &col[i+j+1], xi, xs[j])
 		}
 	}
 	for k := 1; k < 2*limbs-1; k++ {
 		col[k] = b.add(col[k], col[k])
 	}
-	for i := range limbs {
-		xi := b.load(x[i])
-		f.product(b, &col[2*i], &col[2*i+1], xi, operand{reg: xi})
+	for i, xi := range xs {
+		f.product(b, &col[2*i], &col[2*i+1], xi, xi)
 	}
 	return f.fold(b, col)
 }
@@ -225,12 +219,13 @@ func (f *fma) mulA24(b *block, acc, x element) element {
 		}
 		acc[i] = b.addOffset(acc[i], f.c.word("start", f.minus(n)))
 	}
+	times := b.load(f.a24)
 	for i := range limbs {
 		high := &top
 		if i < limbs-1 {
 			high = &acc[i+1]
 		}
-		f.product(b, &acc[i], high, x[i], operand{mem: f.a24})
+		f.product(b, &acc[i], high, x[i], times)
 	}
 	acc[0] = b.add(acc[0], b.times19(top))
 	return acc

@@ -101,10 +101,9 @@ func (m *machine) step(o *op) {
 	case opFloatSub:
 		x = rounded(func(z *big.Float) { z.Sub(float(src[0]), float(src[1])) })
 	case opFMA:
-		x = rounded(func(z *big.Float) {
-			p := new(big.Float).SetPrec(200).Mul(float(src[1]), float(src[2]))
-			z.Add(p, float(src[0]))
-		})
+		x = multiplyAdd(src[1], src[2], src[0])
+	case opFMAOver:
+		x = multiplyAdd(src[1], src[0], src[2])
 	default:
 		panic("an operation without a meaning")
 	}
@@ -136,6 +135,12 @@ func rounded(f func(z *big.Float)) uint64 {
 	return math.Float64bits(x)
 }
 
+func multiplyAdd(x, y, acc uint64) uint64 {
+	return rounded(func(z *big.Float) {
+		z.Add(new(big.Float).SetPrec(200).Mul(float(x), float(y)), float(acc))
+	})
+}
+
 func float(x uint64) *big.Float { return big.NewFloat(math.Float64frombits(x)) }
 
 func (m *machine) set(n *number, x *big.Int) {
@@ -165,8 +170,8 @@ type variant struct {
 // variants runs f for each.
 func variants(t *testing.T, f func(t *testing.T, v variant)) {
 	t.Run("IFMA", func(t *testing.T) { f(t, variant{newIFMA(), false}) })
-	t.Run("FMA", func(t *testing.T) { f(t, variant{newFMA(false), false}) })
-	t.Run("AVX2", func(t *testing.T) { f(t, variant{newFMA(true), true}) })
+	t.Run("FMA", func(t *testing.T) { f(t, variant{newFMA(), false}) })
+	t.Run("AVX2", func(t *testing.T) { f(t, variant{newFMA(), true}) })
 }
 
 // fit returns regions as the variant writes them, and panics where they do not fit.

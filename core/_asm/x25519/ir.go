@@ -94,6 +94,7 @@ const (
 	opFloatAdd
 	opFloatSub
 	opFMA
+	opFMAOver // the product takes the place of a factor
 )
 
 // An op is one instruction. srcs are registers; where mem is not nil it is the last

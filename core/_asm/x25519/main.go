@@ -21,7 +21,7 @@ func main() {
 		name string
 		field
 		half bool
-	}{{"IFMA", newIFMA(), false}, {"FMA", newFMA(false), false}, {"AVX2", newFMA(true), true}} {
+	}{{"IFMA", newIFMA(), false}, {"FMA", newFMA(), false}, {"AVX2", newFMA(), true}} {
 		words := "words" + f.name
 		w := &writer{f: f.field, words: NewDataAddr(NewStaticSymbol(words), 0), half: f.half}
 		writeLadder(w, "ladder8"+f.name)

@@ -89,7 +89,7 @@ func assign(ops []*op, pinned map[int]int, limit int) map[int]int {
 // destroys reports whether the result takes the place of the first source.
 func (c opcode) destroys() bool {
 	switch c {
-	case opLo, opHi, opLookup, opFMA, opWithExponent:
+	case opLo, opHi, opLookup, opFMA, opFMAOver, opWithExponent:
 		return true
 	}
 	return false

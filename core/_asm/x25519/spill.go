@@ -56,6 +56,7 @@ type spilled struct {
 }
 
 func (r *spilled) operation(i int, o *op) {
+	o = r.fold(i, o)
 	keep := map[int]bool{}
 	for _, v := range o.srcs {
 		keep[v.id] = true
@@ -99,6 +100,39 @@ func (r *spilled) operation(i int, o *op) {
 		r.now[o.dst.id] = o.dst
 	}
 	r.out = append(r.out, &written)
+}
+
+// fold returns o with a source that is only at home, and that nothing uses after it, taken
+// from there by the instruction itself.
+func (r *spilled) fold(i int, o *op) *op {
+	if o.mem != nil {
+		return o
+	}
+	last := len(o.srcs) - 1
+	fits := func(k int) bool {
+		v := o.srcs[k]
+		return r.now[v.id] == nil && !r.isPinned(v) && len(r.uses[v.id]) == 1
+	}
+	var at int
+	switch o.code {
+	case opAdd:
+		if at = last; !fits(at) {
+			at = 0
+		}
+	case opSub, opAnd, opMul32, opFloatAdd, opFloatSub:
+		at = last
+	default:
+		return o
+	}
+	if !fits(at) {
+		return o
+	}
+	v := o.srcs[at]
+	folded := *o
+	folded.srcs = []*value{o.srcs[last-at]}
+	folded.mem = r.home[v.id]
+	r.used(i, v)
+	return &folded
 }
 
 func (r *spilled) isPinned(v *value) bool {

@@ -3485,2133 +3485,2143 @@ TEXT ·ladder8FMA(SB), NOSPLIT, $8-24
 	VMOVDQU64    Z0, 1216(CX)
 
 ladder8FMAStep:
-	KMOVB            (DX), K1
-	VMOVDQU64        (CX), Z0
-	VPADDQ           320(CX), Z0, Z0
-	VMOVDQU64        64(CX), Z1
-	VPADDQ           384(CX), Z1, Z1
-	VMOVDQU64        128(CX), Z2
-	VPADDQ           448(CX), Z2, Z2
-	VMOVDQU64        192(CX), Z3
-	VPADDQ           512(CX), Z3, Z3
-	VMOVDQU64        256(CX), Z4
-	VPADDQ           576(CX), Z4, Z4
-	VPSRLQ           $0x33, Z0, Z5
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPSRLQ           $0x33, Z1, Z6
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z2, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z3, Z8
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPSRLQ           $0x33, Z4, Z9
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z9, Z9
-	VPADDQ           Z9, Z0, Z9
-	VSUBPD           Z30, Z9, Z9
-	VPADDQ           Z5, Z1, Z5
-	VSUBPD           Z30, Z5, Z5
-	VPADDQ           Z6, Z2, Z6
-	VSUBPD           Z30, Z6, Z6
-	VPADDQ           Z7, Z3, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z8, Z4, Z8
-	VSUBPD           Z30, Z8, Z8
-	VMOVDQU64        640(CX), Z4
-	VPADDQ           960(CX), Z4, Z4
-	VMOVDQU64        704(CX), Z3
-	VPADDQ           1024(CX), Z3, Z3
-	VMOVDQU64        768(CX), Z2
-	VPADDQ           1088(CX), Z2, Z2
-	VMOVDQU64        832(CX), Z1
-	VPADDQ           1152(CX), Z1, Z1
-	VMOVDQU64        896(CX), Z0
-	VPADDQ           1216(CX), Z0, Z0
-	VPSRLQ           $0x33, Z4, Z10
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPSRLQ           $0x33, Z3, Z11
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPSRLQ           $0x33, Z2, Z12
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z1, Z13
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z0, Z14
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z14, Z14
-	VPADDQ           Z14, Z4, Z14
-	VSUBPD           Z30, Z14, Z14
-	VPADDQ           Z10, Z3, Z10
-	VSUBPD           Z30, Z10, Z10
-	VPADDQ           Z11, Z2, Z11
-	VSUBPD           Z30, Z11, Z11
-	VPADDQ           Z12, Z1, Z12
-	VSUBPD           Z30, Z12, Z12
-	VPADDQ           Z13, Z0, Z13
-	VSUBPD           Z30, Z13, Z13
-	VMOVDQU64        Z9, 1600(CX)
-	VMOVDQU64        Z5, 1664(CX)
-	VMOVDQU64        Z6, 1728(CX)
-	VMOVDQU64        Z7, 1792(CX)
-	VMOVDQU64        Z8, 1856(CX)
-	VMOVDQU64        Z14, 2240(CX)
-	VMOVDQU64        Z10, 2304(CX)
-	VMOVDQU64        Z11, 2368(CX)
-	VMOVDQU64        Z12, 2432(CX)
-	VMOVDQU64        Z13, 2496(CX)
-	VPBLENDMQ        Z14, Z9, K1, Z14
-	VMOVDQU64        Z14, 2880(CX)
-	VPBLENDMQ        Z10, Z5, K1, Z10
-	VMOVDQU64        Z10, 2944(CX)
-	VPBLENDMQ        Z11, Z6, K1, Z11
-	VMOVDQU64        Z11, 3008(CX)
-	VPBLENDMQ        Z12, Z7, K1, Z12
-	VMOVDQU64        Z12, 3072(CX)
-	VPBLENDMQ        Z13, Z8, K1, Z13
-	VMOVDQU64        Z13, 3136(CX)
-	VMOVDQU64        (CX), Z0
-	VPADDQ.BCST      wordsFMA<>+0(SB), Z0, Z0
-	VPSUBQ           320(CX), Z0, Z0
-	VMOVDQU64        64(CX), Z1
-	VPADDQ.BCST      wordsFMA<>+8(SB), Z1, Z1
-	VPSUBQ           384(CX), Z1, Z1
-	VMOVDQU64        128(CX), Z2
-	VPADDQ.BCST      wordsFMA<>+16(SB), Z2, Z2
-	VPSUBQ           448(CX), Z2, Z2
-	VMOVDQU64        192(CX), Z3
-	VPADDQ.BCST      wordsFMA<>+24(SB), Z3, Z3
-	VPSUBQ           512(CX), Z3, Z3
-	VMOVDQU64        256(CX), Z4
-	VPADDQ.BCST      wordsFMA<>+32(SB), Z4, Z4
-	VPSUBQ           576(CX), Z4, Z4
-	VPSRLQ           $0x33, Z0, Z5
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPSRLQ           $0x33, Z1, Z6
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z2, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z3, Z8
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPSRLQ           $0x33, Z4, Z9
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z9, Z9
-	VPADDQ           Z9, Z0, Z9
-	VSUBPD           Z30, Z9, Z9
-	VPADDQ           Z5, Z1, Z5
-	VSUBPD           Z30, Z5, Z5
-	VPADDQ           Z6, Z2, Z6
-	VSUBPD           Z30, Z6, Z6
-	VPADDQ           Z7, Z3, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z8, Z4, Z8
-	VSUBPD           Z30, Z8, Z8
-	VMOVDQU64        640(CX), Z4
-	VPADDQ.BCST      wordsFMA<>+0(SB), Z4, Z4
-	VPSUBQ           960(CX), Z4, Z4
-	VMOVDQU64        704(CX), Z3
-	VPADDQ.BCST      wordsFMA<>+8(SB), Z3, Z3
-	VPSUBQ           1024(CX), Z3, Z3
-	VMOVDQU64        768(CX), Z2
-	VPADDQ.BCST      wordsFMA<>+16(SB), Z2, Z2
-	VPSUBQ           1088(CX), Z2, Z2
-	VMOVDQU64        832(CX), Z1
-	VPADDQ.BCST      wordsFMA<>+24(SB), Z1, Z1
-	VPSUBQ           1152(CX), Z1, Z1
-	VMOVDQU64        896(CX), Z0
-	VPADDQ.BCST      wordsFMA<>+32(SB), Z0, Z0
-	VPSUBQ           1216(CX), Z0, Z0
-	VPSRLQ           $0x33, Z4, Z10
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPSRLQ           $0x33, Z3, Z11
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPSRLQ           $0x33, Z2, Z12
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z1, Z13
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z0, Z14
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z14, Z14
-	VPADDQ           Z14, Z4, Z14
-	VSUBPD           Z30, Z14, Z14
-	VPADDQ           Z10, Z3, Z10
-	VSUBPD           Z30, Z10, Z10
-	VPADDQ           Z11, Z2, Z11
-	VSUBPD           Z30, Z11, Z11
-	VPADDQ           Z12, Z1, Z12
-	VSUBPD           Z30, Z12, Z12
-	VPADDQ           Z13, Z0, Z13
-	VSUBPD           Z30, Z13, Z13
-	VMOVDQU64        Z9, 1920(CX)
-	VMOVDQU64        Z5, 1984(CX)
-	VMOVDQU64        Z6, 2048(CX)
-	VMOVDQU64        Z7, 2112(CX)
-	VMOVDQU64        Z8, 2176(CX)
-	VMOVDQU64        Z14, 2560(CX)
-	VMOVDQU64        Z10, 2624(CX)
-	VMOVDQU64        Z11, 2688(CX)
-	VMOVDQU64        Z12, 2752(CX)
-	VMOVDQU64        Z13, 2816(CX)
-	VPBLENDMQ        Z14, Z9, K1, Z14
-	VMOVDQU64        Z14, 3200(CX)
-	VPBLENDMQ        Z10, Z5, K1, Z10
-	VMOVDQU64        Z10, 3264(CX)
-	VPBLENDMQ        Z11, Z6, K1, Z11
-	VMOVDQU64        Z11, 3328(CX)
-	VPBLENDMQ        Z12, Z7, K1, Z12
-	VMOVDQU64        Z12, 3392(CX)
-	VPBLENDMQ        Z13, Z8, K1, Z13
-	VMOVDQU64        Z13, 3456(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+80(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+88(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+96(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+104(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+112(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+120(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+128(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+136(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z9
-	VMOVDQU64        2560(CX), Z10
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      1600(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z12
-	VFMADD231PD      1600(CX), Z10, Z12
-	VPADDQ           Z11, Z1, Z11
-	VPADDQ           Z12, Z0, Z12
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      1664(CX), Z10, Z0
-	VSUBPD           Z0, Z28, Z1
-	VFMADD231PD      1664(CX), Z10, Z1
-	VPADDQ           Z0, Z2, Z0
-	VPADDQ           Z1, Z11, Z1
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      1728(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z2
-	VFMADD231PD      1728(CX), Z10, Z2
-	VPADDQ           Z11, Z3, Z11
-	VPADDQ           Z2, Z0, Z2
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      1792(CX), Z10, Z0
-	VSUBPD           Z0, Z28, Z3
-	VFMADD231PD      1792(CX), Z10, Z3
-	VPADDQ           Z0, Z4, Z0
-	VPADDQ           Z3, Z11, Z3
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      1856(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z4
-	VFMADD231PD      1856(CX), Z10, Z4
-	VPADDQ           Z11, Z5, Z11
-	VPADDQ           Z4, Z0, Z4
-	VMOVDQU64        2624(CX), Z0
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      1600(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z10
-	VFMADD231PD      1600(CX), Z0, Z10
-	VPADDQ           Z5, Z2, Z5
-	VPADDQ           Z10, Z1, Z10
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      1664(CX), Z0, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      1664(CX), Z0, Z2
-	VPADDQ           Z1, Z3, Z1
-	VPADDQ           Z2, Z5, Z2
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      1728(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z3
-	VFMADD231PD      1728(CX), Z0, Z3
-	VPADDQ           Z5, Z4, Z5
-	VPADDQ           Z3, Z1, Z3
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      1792(CX), Z0, Z1
-	VSUBPD           Z1, Z28, Z4
-	VFMADD231PD      1792(CX), Z0, Z4
-	VPADDQ           Z1, Z11, Z1
-	VPADDQ           Z4, Z5, Z4
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      1856(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z11
-	VFMADD231PD      1856(CX), Z0, Z11
-	VPADDQ           Z5, Z6, Z5
-	VPADDQ           Z11, Z1, Z11
-	VMOVDQU64        2688(CX), Z1
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      1600(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z0
-	VFMADD231PD      1600(CX), Z1, Z0
-	VPADDQ           Z6, Z3, Z6
-	VPADDQ           Z0, Z2, Z0
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      1664(CX), Z1, Z2
-	VSUBPD           Z2, Z28, Z3
-	VFMADD231PD      1664(CX), Z1, Z3
-	VPADDQ           Z2, Z4, Z2
-	VPADDQ           Z3, Z6, Z3
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      1728(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z4
-	VFMADD231PD      1728(CX), Z1, Z4
-	VPADDQ           Z6, Z11, Z6
-	VPADDQ           Z4, Z2, Z4
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      1792(CX), Z1, Z2
-	VSUBPD           Z2, Z28, Z11
-	VFMADD231PD      1792(CX), Z1, Z11
-	VPADDQ           Z2, Z5, Z2
-	VPADDQ           Z11, Z6, Z11
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      1856(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z5
-	VFMADD231PD      1856(CX), Z1, Z5
-	VPADDQ           Z6, Z7, Z6
-	VPADDQ           Z5, Z2, Z5
-	VMOVDQU64        2752(CX), Z2
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      1600(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z1
-	VFMADD231PD      1600(CX), Z2, Z1
-	VPADDQ           Z7, Z4, Z7
-	VPADDQ           Z1, Z3, Z1
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      1664(CX), Z2, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      1664(CX), Z2, Z4
-	VPADDQ           Z3, Z11, Z3
-	VPADDQ           Z4, Z7, Z4
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      1728(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z11
-	VFMADD231PD      1728(CX), Z2, Z11
-	VPADDQ           Z7, Z5, Z7
-	VPADDQ           Z11, Z3, Z11
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      1792(CX), Z2, Z3
-	VSUBPD           Z3, Z28, Z5
-	VFMADD231PD      1792(CX), Z2, Z5
-	VPADDQ           Z3, Z6, Z3
-	VPADDQ           Z5, Z7, Z5
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      1856(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z6
-	VFMADD231PD      1856(CX), Z2, Z6
-	VPADDQ           Z7, Z8, Z7
-	VPADDQ           Z6, Z3, Z6
-	VMOVDQU64        2816(CX), Z3
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      1600(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z2
-	VFMADD231PD      1600(CX), Z3, Z2
-	VPADDQ           Z8, Z11, Z8
-	VPADDQ           Z2, Z4, Z2
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      1664(CX), Z3, Z4
-	VSUBPD           Z4, Z28, Z11
-	VFMADD231PD      1664(CX), Z3, Z11
-	VPADDQ           Z4, Z5, Z4
-	VPADDQ           Z11, Z8, Z11
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      1728(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z5
-	VFMADD231PD      1728(CX), Z3, Z5
-	VPADDQ           Z8, Z6, Z8
-	VPADDQ           Z5, Z4, Z5
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      1792(CX), Z3, Z4
-	VSUBPD           Z4, Z28, Z6
-	VFMADD231PD      1792(CX), Z3, Z6
-	VPADDQ           Z4, Z7, Z4
-	VPADDQ           Z6, Z8, Z6
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      1856(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z7
-	VFMADD231PD      1856(CX), Z3, Z7
-	VPADDQ           Z8, Z9, Z8
-	VPADDQ           Z7, Z4, Z7
-	VPADDQ           Z11, Z11, Z4
-	VPADDQ           Z11, Z4, Z4
-	VPSLLQ           $0x04, Z11, Z11
-	VPADDQ           Z11, Z4, Z11
-	VPADDQ           Z11, Z12, Z11
-	VPADDQ           Z5, Z5, Z12
-	VPADDQ           Z5, Z12, Z12
-	VPSLLQ           $0x04, Z5, Z5
-	VPADDQ           Z5, Z12, Z5
-	VPADDQ           Z5, Z10, Z5
-	VPADDQ           Z6, Z6, Z10
-	VPADDQ           Z6, Z10, Z10
-	VPSLLQ           $0x04, Z6, Z6
-	VPADDQ           Z6, Z10, Z6
-	VPADDQ           Z6, Z0, Z6
-	VPADDQ           Z7, Z7, Z0
-	VPADDQ           Z7, Z0, Z0
-	VPSLLQ           $0x04, Z7, Z7
-	VPADDQ           Z7, Z0, Z7
-	VPADDQ           Z7, Z1, Z7
-	VPADDQ           Z8, Z8, Z1
-	VPADDQ           Z8, Z1, Z1
-	VPSLLQ           $0x04, Z8, Z8
-	VPADDQ           Z8, Z1, Z8
-	VPADDQ           Z8, Z2, Z8
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+80(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+88(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+96(SB), Z10
-	VPBROADCASTQ     wordsFMA<>+104(SB), Z12
-	VPBROADCASTQ     wordsFMA<>+112(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+120(SB), Z9
-	VPBROADCASTQ     wordsFMA<>+128(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+136(SB), Z13
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z14
-	VMOVDQU64        2240(CX), Z15
-	VMOVDQA64        Z29, Z16
-	VFMADD231PD      1920(CX), Z15, Z16
-	VSUBPD           Z16, Z28, Z17
-	VFMADD231PD      1920(CX), Z15, Z17
-	VPADDQ           Z16, Z1, Z16
-	VPADDQ           Z17, Z2, Z17
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      1984(CX), Z15, Z2
-	VSUBPD           Z2, Z28, Z1
-	VFMADD231PD      1984(CX), Z15, Z1
-	VPADDQ           Z2, Z0, Z2
-	VPADDQ           Z1, Z16, Z1
-	VMOVDQA64        Z29, Z16
-	VFMADD231PD      2048(CX), Z15, Z16
-	VSUBPD           Z16, Z28, Z0
-	VFMADD231PD      2048(CX), Z15, Z0
-	VPADDQ           Z16, Z10, Z16
-	VPADDQ           Z0, Z2, Z0
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      2112(CX), Z15, Z2
-	VSUBPD           Z2, Z28, Z10
-	VFMADD231PD      2112(CX), Z15, Z10
-	VPADDQ           Z2, Z12, Z2
-	VPADDQ           Z10, Z16, Z10
-	VMOVDQA64        Z29, Z16
-	VFMADD231PD      2176(CX), Z15, Z16
-	VSUBPD           Z16, Z28, Z12
-	VFMADD231PD      2176(CX), Z15, Z12
-	VPADDQ           Z16, Z4, Z16
-	VPADDQ           Z12, Z2, Z12
-	VMOVDQU64        2304(CX), Z2
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      1920(CX), Z2, Z4
-	VSUBPD           Z4, Z28, Z15
-	VFMADD231PD      1920(CX), Z2, Z15
-	VPADDQ           Z4, Z0, Z4
-	VPADDQ           Z15, Z1, Z15
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      1984(CX), Z2, Z1
-	VSUBPD           Z1, Z28, Z0
-	VFMADD231PD      1984(CX), Z2, Z0
-	VPADDQ           Z1, Z10, Z1
-	VPADDQ           Z0, Z4, Z0
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      2048(CX), Z2, Z4
-	VSUBPD           Z4, Z28, Z10
-	VFMADD231PD      2048(CX), Z2, Z10
-	VPADDQ           Z4, Z12, Z4
-	VPADDQ           Z10, Z1, Z10
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      2112(CX), Z2, Z1
-	VSUBPD           Z1, Z28, Z12
-	VFMADD231PD      2112(CX), Z2, Z12
-	VPADDQ           Z1, Z16, Z1
-	VPADDQ           Z12, Z4, Z12
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      2176(CX), Z2, Z4
-	VSUBPD           Z4, Z28, Z16
-	VFMADD231PD      2176(CX), Z2, Z16
-	VPADDQ           Z4, Z9, Z4
-	VPADDQ           Z16, Z1, Z16
-	VMOVDQU64        2368(CX), Z1
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      1920(CX), Z1, Z9
-	VSUBPD           Z9, Z28, Z2
-	VFMADD231PD      1920(CX), Z1, Z2
-	VPADDQ           Z9, Z10, Z9
-	VPADDQ           Z2, Z0, Z2
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      1984(CX), Z1, Z0
-	VSUBPD           Z0, Z28, Z10
-	VFMADD231PD      1984(CX), Z1, Z10
-	VPADDQ           Z0, Z12, Z0
-	VPADDQ           Z10, Z9, Z10
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      2048(CX), Z1, Z9
-	VSUBPD           Z9, Z28, Z12
-	VFMADD231PD      2048(CX), Z1, Z12
-	VPADDQ           Z9, Z16, Z9
-	VPADDQ           Z12, Z0, Z12
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      2112(CX), Z1, Z0
-	VSUBPD           Z0, Z28, Z16
-	VFMADD231PD      2112(CX), Z1, Z16
-	VPADDQ           Z0, Z4, Z0
-	VPADDQ           Z16, Z9, Z16
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      2176(CX), Z1, Z9
-	VSUBPD           Z9, Z28, Z4
-	VFMADD231PD      2176(CX), Z1, Z4
-	VPADDQ           Z9, Z3, Z9
-	VPADDQ           Z4, Z0, Z4
-	VMOVDQU64        2432(CX), Z0
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      1920(CX), Z0, Z3
-	VSUBPD           Z3, Z28, Z1
-	VFMADD231PD      1920(CX), Z0, Z1
-	VPADDQ           Z3, Z12, Z3
-	VPADDQ           Z1, Z10, Z1
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      1984(CX), Z0, Z10
-	VSUBPD           Z10, Z28, Z12
-	VFMADD231PD      1984(CX), Z0, Z12
-	VPADDQ           Z10, Z16, Z10
-	VPADDQ           Z12, Z3, Z12
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      2048(CX), Z0, Z3
-	VSUBPD           Z3, Z28, Z16
-	VFMADD231PD      2048(CX), Z0, Z16
-	VPADDQ           Z3, Z4, Z3
-	VPADDQ           Z16, Z10, Z16
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      2112(CX), Z0, Z10
-	VSUBPD           Z10, Z28, Z4
-	VFMADD231PD      2112(CX), Z0, Z4
-	VPADDQ           Z10, Z9, Z10
-	VPADDQ           Z4, Z3, Z4
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      2176(CX), Z0, Z3
-	VSUBPD           Z3, Z28, Z9
-	VFMADD231PD      2176(CX), Z0, Z9
-	VPADDQ           Z3, Z13, Z3
-	VPADDQ           Z9, Z10, Z9
-	VMOVDQU64        2496(CX), Z10
-	VMOVDQA64        Z29, Z13
-	VFMADD231PD      1920(CX), Z10, Z13
-	VSUBPD           Z13, Z28, Z0
-	VFMADD231PD      1920(CX), Z10, Z0
-	VPADDQ           Z13, Z16, Z13
-	VPADDQ           Z0, Z12, Z0
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      1984(CX), Z10, Z12
-	VSUBPD           Z12, Z28, Z16
-	VFMADD231PD      1984(CX), Z10, Z16
-	VPADDQ           Z12, Z4, Z12
-	VPADDQ           Z16, Z13, Z16
-	VMOVDQA64        Z29, Z13
-	VFMADD231PD      2048(CX), Z10, Z13
-	VSUBPD           Z13, Z28, Z4
-	VFMADD231PD      2048(CX), Z10, Z4
-	VPADDQ           Z13, Z9, Z13
-	VPADDQ           Z4, Z12, Z4
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      2112(CX), Z10, Z12
-	VSUBPD           Z12, Z28, Z9
-	VFMADD231PD      2112(CX), Z10, Z9
-	VPADDQ           Z12, Z3, Z12
-	VPADDQ           Z9, Z13, Z9
-	VMOVDQA64        Z29, Z13
-	VFMADD231PD      2176(CX), Z10, Z13
-	VSUBPD           Z13, Z28, Z3
-	VFMADD231PD      2176(CX), Z10, Z3
-	VPADDQ           Z13, Z14, Z13
-	VPADDQ           Z3, Z12, Z3
-	VPADDQ           Z16, Z16, Z12
-	VPADDQ           Z16, Z12, Z12
-	VPSLLQ           $0x04, Z16, Z16
-	VPADDQ           Z16, Z12, Z16
-	VPADDQ           Z16, Z17, Z16
-	VPADDQ           Z4, Z4, Z17
-	VPADDQ           Z4, Z17, Z17
-	VPSLLQ           $0x04, Z4, Z4
-	VPADDQ           Z4, Z17, Z4
-	VPADDQ           Z4, Z15, Z4
-	VPADDQ           Z9, Z9, Z15
-	VPADDQ           Z9, Z15, Z15
-	VPSLLQ           $0x04, Z9, Z9
-	VPADDQ           Z9, Z15, Z9
-	VPADDQ           Z9, Z2, Z9
-	VPADDQ           Z3, Z3, Z2
-	VPADDQ           Z3, Z2, Z2
-	VPSLLQ           $0x04, Z3, Z3
-	VPADDQ           Z3, Z2, Z3
-	VPADDQ           Z3, Z1, Z3
-	VPADDQ           Z13, Z13, Z1
-	VPADDQ           Z13, Z1, Z1
-	VPSLLQ           $0x04, Z13, Z13
-	VPADDQ           Z13, Z1, Z13
-	VPADDQ           Z13, Z0, Z13
-	VPADDQ           Z16, Z11, Z0
-	VPADDQ           Z4, Z5, Z1
-	VPADDQ           Z9, Z6, Z2
-	VPADDQ           Z3, Z7, Z15
-	VPADDQ           Z13, Z8, Z17
-	VPSRLQ           $0x33, Z0, Z12
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPSRLQ           $0x33, Z1, Z14
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z2, Z10
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z15, Z18
-	VPTERNLOGQ       $0xea, Z30, Z31, Z15
-	VPSRLQ           $0x33, Z17, Z19
-	VPTERNLOGQ       $0xea, Z30, Z31, Z17
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z19, Z19
-	VPADDQ           Z19, Z0, Z19
-	VSUBPD           Z30, Z19, Z19
-	VPADDQ           Z12, Z1, Z12
-	VSUBPD           Z30, Z12, Z12
-	VPADDQ           Z14, Z2, Z14
-	VSUBPD           Z30, Z14, Z14
-	VPADDQ           Z10, Z15, Z10
-	VSUBPD           Z30, Z10, Z10
-	VPADDQ           Z18, Z17, Z18
-	VSUBPD           Z30, Z18, Z18
-	VMOVDQU64        Z19, 3520(CX)
-	VMOVDQU64        Z12, 3584(CX)
-	VMOVDQU64        Z14, 3648(CX)
-	VMOVDQU64        Z10, 3712(CX)
-	VMOVDQU64        Z18, 3776(CX)
-	VPADDQ.BCST      wordsFMA<>+0(SB), Z11, Z11
-	VPSUBQ           Z16, Z11, Z16
-	VPADDQ.BCST      wordsFMA<>+8(SB), Z5, Z5
-	VPSUBQ           Z4, Z5, Z4
-	VPADDQ.BCST      wordsFMA<>+16(SB), Z6, Z6
-	VPSUBQ           Z9, Z6, Z9
-	VPADDQ.BCST      wordsFMA<>+24(SB), Z7, Z7
-	VPSUBQ           Z3, Z7, Z3
-	VPADDQ.BCST      wordsFMA<>+32(SB), Z8, Z8
-	VPSUBQ           Z13, Z8, Z13
-	VPSRLQ           $0x33, Z16, Z8
-	VPTERNLOGQ       $0xea, Z30, Z31, Z16
-	VPSRLQ           $0x33, Z4, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPSRLQ           $0x33, Z9, Z6
-	VPTERNLOGQ       $0xea, Z30, Z31, Z9
-	VPSRLQ           $0x33, Z3, Z5
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPSRLQ           $0x33, Z13, Z11
-	VPTERNLOGQ       $0xea, Z30, Z31, Z13
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z11, Z11
-	VPADDQ           Z11, Z16, Z11
-	VSUBPD           Z30, Z11, Z11
-	VPADDQ           Z8, Z4, Z8
-	VSUBPD           Z30, Z8, Z8
-	VPADDQ           Z7, Z9, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z6, Z3, Z6
-	VSUBPD           Z30, Z6, Z6
-	VPADDQ           Z5, Z13, Z5
-	VSUBPD           Z30, Z5, Z5
-	VMOVDQU64        Z11, 3840(CX)
-	VMOVDQU64        Z8, 3904(CX)
-	VMOVDQU64        Z7, 3968(CX)
-	VMOVDQU64        Z6, 4032(CX)
-	VMOVDQU64        Z5, 4096(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+152(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+160(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+168(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+176(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+184(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+192(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+200(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+208(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z9
-	VMOVDQU64        2880(CX), Z10
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      2944(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z12
-	VFMADD231PD      2944(CX), Z10, Z12
-	VPADDQ           Z11, Z2, Z11
-	VPADDQ           Z12, Z1, Z12
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      3008(CX), Z10, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      3008(CX), Z10, Z2
-	VPADDQ           Z1, Z3, Z1
-	VPADDQ           Z2, Z11, Z2
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      3072(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z3
-	VFMADD231PD      3072(CX), Z10, Z3
-	VPADDQ           Z11, Z4, Z11
-	VPADDQ           Z3, Z1, Z3
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      3136(CX), Z10, Z1
-	VSUBPD           Z1, Z28, Z4
-	VFMADD231PD      3136(CX), Z10, Z4
-	VPADDQ           Z1, Z5, Z1
-	VPADDQ           Z4, Z11, Z4
-	VMOVDQU64        2944(CX), Z11
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      3008(CX), Z11, Z5
-	VSUBPD           Z5, Z28, Z10
-	VFMADD231PD      3008(CX), Z11, Z10
-	VPADDQ           Z5, Z4, Z5
-	VPADDQ           Z10, Z3, Z10
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      3072(CX), Z11, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      3072(CX), Z11, Z4
-	VPADDQ           Z3, Z1, Z3
-	VPADDQ           Z4, Z5, Z4
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      3136(CX), Z11, Z5
-	VSUBPD           Z5, Z28, Z1
-	VFMADD231PD      3136(CX), Z11, Z1
-	VPADDQ           Z5, Z6, Z5
-	VPADDQ           Z1, Z3, Z1
-	VMOVDQU64        3008(CX), Z3
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      3072(CX), Z3, Z6
-	VSUBPD           Z6, Z28, Z11
-	VFMADD231PD      3072(CX), Z3, Z11
-	VPADDQ           Z6, Z5, Z6
-	VPADDQ           Z11, Z1, Z11
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      3136(CX), Z3, Z1
-	VSUBPD           Z1, Z28, Z5
-	VFMADD231PD      3136(CX), Z3, Z5
-	VPADDQ           Z1, Z7, Z1
-	VPADDQ           Z5, Z6, Z5
-	VMOVDQU64        3072(CX), Z6
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      3136(CX), Z6, Z7
-	VSUBPD           Z7, Z28, Z3
-	VFMADD231PD      3136(CX), Z6, Z3
-	VPADDQ           Z7, Z8, Z7
-	VPADDQ           Z3, Z1, Z3
-	VPADDQ           Z12, Z12, Z12
-	VPADDQ           Z2, Z2, Z2
-	VPADDQ           Z10, Z10, Z10
-	VPADDQ           Z4, Z4, Z4
-	VPADDQ           Z11, Z11, Z11
-	VPADDQ           Z5, Z5, Z5
-	VPADDQ           Z3, Z3, Z3
-	VPADDQ           Z7, Z7, Z7
-	VMOVDQU64        2880(CX), Z1
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      Z1, Z1, Z8
-	VSUBPD           Z8, Z28, Z6
-	VFMADD231PD      Z1, Z1, Z6
-	VPADDQ           Z8, Z12, Z8
-	VPADDQ           Z6, Z0, Z6
-	VMOVDQU64        2944(CX), Z0
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      Z0, Z0, Z12
-	VSUBPD           Z12, Z28, Z1
-	VFMADD231PD      Z0, Z0, Z1
-	VPADDQ           Z12, Z10, Z12
-	VPADDQ           Z1, Z2, Z1
-	VMOVDQU64        3008(CX), Z2
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      Z2, Z2, Z10
-	VSUBPD           Z10, Z28, Z0
-	VFMADD231PD      Z2, Z2, Z0
-	VPADDQ           Z10, Z11, Z10
-	VPADDQ           Z0, Z4, Z0
-	VMOVDQU64        3072(CX), Z4
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      Z4, Z4, Z11
-	VSUBPD           Z11, Z28, Z2
-	VFMADD231PD      Z4, Z4, Z2
-	VPADDQ           Z11, Z3, Z11
-	VPADDQ           Z2, Z5, Z2
-	VMOVDQU64        3136(CX), Z5
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      Z5, Z5, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      Z5, Z5, Z4
-	VPADDQ           Z3, Z9, Z3
-	VPADDQ           Z4, Z7, Z4
-	VPADDQ           Z10, Z10, Z7
-	VPADDQ           Z10, Z7, Z7
-	VPSLLQ           $0x04, Z10, Z10
-	VPADDQ           Z10, Z7, Z10
-	VPADDQ           Z10, Z6, Z10
-	VPADDQ           Z2, Z2, Z6
-	VPADDQ           Z2, Z6, Z6
-	VPSLLQ           $0x04, Z2, Z2
-	VPADDQ           Z2, Z6, Z2
-	VPADDQ           Z2, Z8, Z2
-	VPADDQ           Z11, Z11, Z8
-	VPADDQ           Z11, Z8, Z8
-	VPSLLQ           $0x04, Z11, Z11
-	VPADDQ           Z11, Z8, Z11
-	VPADDQ           Z11, Z1, Z11
-	VPADDQ           Z4, Z4, Z1
-	VPADDQ           Z4, Z1, Z1
-	VPSLLQ           $0x04, Z4, Z4
-	VPADDQ           Z4, Z1, Z4
-	VPADDQ           Z4, Z12, Z4
-	VPADDQ           Z3, Z3, Z12
-	VPADDQ           Z3, Z12, Z12
-	VPSLLQ           $0x04, Z3, Z3
-	VPADDQ           Z3, Z12, Z3
-	VPADDQ           Z3, Z0, Z3
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+152(SB), Z12
-	VPBROADCASTQ     wordsFMA<>+160(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+168(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+176(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+184(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+192(SB), Z9
-	VPBROADCASTQ     wordsFMA<>+200(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+208(SB), Z13
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z14
-	VMOVDQU64        3200(CX), Z15
-	VMOVDQA64        Z29, Z16
-	VFMADD231PD      3264(CX), Z15, Z16
-	VSUBPD           Z16, Z28, Z17
-	VFMADD231PD      3264(CX), Z15, Z17
-	VPADDQ           Z16, Z1, Z16
-	VPADDQ           Z17, Z12, Z17
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      3328(CX), Z15, Z12
-	VSUBPD           Z12, Z28, Z1
-	VFMADD231PD      3328(CX), Z15, Z1
-	VPADDQ           Z12, Z8, Z12
-	VPADDQ           Z1, Z16, Z1
-	VMOVDQA64        Z29, Z16
-	VFMADD231PD      3392(CX), Z15, Z16
-	VSUBPD           Z16, Z28, Z8
-	VFMADD231PD      3392(CX), Z15, Z8
-	VPADDQ           Z16, Z6, Z16
-	VPADDQ           Z8, Z12, Z8
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      3456(CX), Z15, Z12
-	VSUBPD           Z12, Z28, Z6
-	VFMADD231PD      3456(CX), Z15, Z6
-	VPADDQ           Z12, Z7, Z12
-	VPADDQ           Z6, Z16, Z6
-	VMOVDQU64        3264(CX), Z16
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      3328(CX), Z16, Z7
-	VSUBPD           Z7, Z28, Z15
-	VFMADD231PD      3328(CX), Z16, Z15
-	VPADDQ           Z7, Z6, Z7
-	VPADDQ           Z15, Z8, Z15
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      3392(CX), Z16, Z8
-	VSUBPD           Z8, Z28, Z6
-	VFMADD231PD      3392(CX), Z16, Z6
-	VPADDQ           Z8, Z12, Z8
-	VPADDQ           Z6, Z7, Z6
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      3456(CX), Z16, Z7
-	VSUBPD           Z7, Z28, Z12
-	VFMADD231PD      3456(CX), Z16, Z12
-	VPADDQ           Z7, Z9, Z7
-	VPADDQ           Z12, Z8, Z12
-	VMOVDQU64        3328(CX), Z8
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      3392(CX), Z8, Z9
-	VSUBPD           Z9, Z28, Z16
-	VFMADD231PD      3392(CX), Z8, Z16
-	VPADDQ           Z9, Z7, Z9
-	VPADDQ           Z16, Z12, Z16
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      3456(CX), Z8, Z12
-	VSUBPD           Z12, Z28, Z7
-	VFMADD231PD      3456(CX), Z8, Z7
-	VPADDQ           Z12, Z5, Z12
-	VPADDQ           Z7, Z9, Z7
-	VMOVDQU64        3392(CX), Z9
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      3456(CX), Z9, Z5
-	VSUBPD           Z5, Z28, Z8
-	VFMADD231PD      3456(CX), Z9, Z8
-	VPADDQ           Z5, Z13, Z5
-	VPADDQ           Z8, Z12, Z8
-	VPADDQ           Z17, Z17, Z17
-	VPADDQ           Z1, Z1, Z1
-	VPADDQ           Z15, Z15, Z15
-	VPADDQ           Z6, Z6, Z6
-	VPADDQ           Z16, Z16, Z16
-	VPADDQ           Z7, Z7, Z7
-	VPADDQ           Z8, Z8, Z8
-	VPADDQ           Z5, Z5, Z5
-	VMOVDQU64        3200(CX), Z12
-	VMOVDQA64        Z29, Z13
-	VFMADD231PD      Z12, Z12, Z13
-	VSUBPD           Z13, Z28, Z9
-	VFMADD231PD      Z12, Z12, Z9
-	VPADDQ           Z13, Z17, Z13
-	VPADDQ           Z9, Z0, Z9
-	VMOVDQU64        3264(CX), Z0
-	VMOVDQA64        Z29, Z17
-	VFMADD231PD      Z0, Z0, Z17
-	VSUBPD           Z17, Z28, Z12
-	VFMADD231PD      Z0, Z0, Z12
-	VPADDQ           Z17, Z15, Z17
-	VPADDQ           Z12, Z1, Z12
-	VMOVDQU64        3328(CX), Z1
-	VMOVDQA64        Z29, Z15
-	VFMADD231PD      Z1, Z1, Z15
-	VSUBPD           Z15, Z28, Z0
-	VFMADD231PD      Z1, Z1, Z0
-	VPADDQ           Z15, Z16, Z15
-	VPADDQ           Z0, Z6, Z0
-	VMOVDQU64        3392(CX), Z6
-	VMOVDQA64        Z29, Z16
-	VFMADD231PD      Z6, Z6, Z16
-	VSUBPD           Z16, Z28, Z1
-	VFMADD231PD      Z6, Z6, Z1
-	VPADDQ           Z16, Z8, Z16
-	VPADDQ           Z1, Z7, Z1
-	VMOVDQU64        3456(CX), Z7
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      Z7, Z7, Z8
-	VSUBPD           Z8, Z28, Z6
-	VFMADD231PD      Z7, Z7, Z6
-	VPADDQ           Z8, Z14, Z8
-	VPADDQ           Z6, Z5, Z6
-	VPADDQ           Z15, Z15, Z5
-	VPADDQ           Z15, Z5, Z5
-	VPSLLQ           $0x04, Z15, Z15
-	VPADDQ           Z15, Z5, Z15
-	VPADDQ           Z15, Z9, Z15
-	VPADDQ           Z1, Z1, Z9
-	VPADDQ           Z1, Z9, Z9
-	VPSLLQ           $0x04, Z1, Z1
-	VPADDQ           Z1, Z9, Z1
-	VPADDQ           Z1, Z13, Z1
-	VPADDQ           Z16, Z16, Z13
-	VPADDQ           Z16, Z13, Z13
-	VPSLLQ           $0x04, Z16, Z16
-	VPADDQ           Z16, Z13, Z16
-	VPADDQ           Z16, Z12, Z16
-	VPADDQ           Z6, Z6, Z12
-	VPADDQ           Z6, Z12, Z12
-	VPSLLQ           $0x04, Z6, Z6
-	VPADDQ           Z6, Z12, Z6
-	VPADDQ           Z6, Z17, Z6
-	VPADDQ           Z8, Z8, Z17
-	VPADDQ           Z8, Z17, Z17
-	VPSLLQ           $0x04, Z8, Z8
-	VPADDQ           Z8, Z17, Z8
-	VPADDQ           Z8, Z0, Z8
-	VPADDQ.BCST      wordsFMA<>+0(SB), Z10, Z0
-	VPSUBQ           Z15, Z0, Z0
-	VPADDQ.BCST      wordsFMA<>+8(SB), Z2, Z17
-	VPSUBQ           Z1, Z17, Z17
-	VPADDQ.BCST      wordsFMA<>+16(SB), Z11, Z12
-	VPSUBQ           Z16, Z12, Z12
-	VPADDQ.BCST      wordsFMA<>+24(SB), Z4, Z13
-	VPSUBQ           Z6, Z13, Z13
-	VPADDQ.BCST      wordsFMA<>+32(SB), Z3, Z9
-	VPSUBQ           Z8, Z9, Z9
-	VPSRLQ           $0x33, Z0, Z5
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPSRLQ           $0x33, Z17, Z14
-	VPTERNLOGQ       $0xea, Z30, Z31, Z17
-	VPSRLQ           $0x33, Z12, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z12
-	VPSRLQ           $0x33, Z13, Z18
-	VPTERNLOGQ       $0xea, Z30, Z31, Z13
-	VPSRLQ           $0x33, Z9, Z19
-	VPTERNLOGQ       $0xea, Z30, Z31, Z9
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z19, Z19
-	VPADDQ           Z19, Z0, Z19
-	VSUBPD           Z30, Z19, Z19
-	VPADDQ           Z5, Z17, Z5
-	VSUBPD           Z30, Z5, Z5
-	VPADDQ           Z14, Z12, Z14
-	VSUBPD           Z30, Z14, Z14
-	VPADDQ           Z7, Z13, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z18, Z9, Z18
-	VSUBPD           Z30, Z18, Z18
-	VMOVDQU64        Z19, 4800(CX)
-	VMOVDQU64        Z5, 4864(CX)
-	VMOVDQU64        Z14, 4928(CX)
-	VMOVDQU64        Z7, 4992(CX)
-	VMOVDQU64        Z18, 5056(CX)
-	VMOVDQA64        Z10, Z9
-	VMOVDQA64        Z2, Z13
-	VMOVDQA64        Z11, Z12
-	VMOVDQA64        Z4, Z17
-	VMOVDQA64        Z3, Z0
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z20
-	VPADDQ.BCST      wordsFMA<>+72(SB), Z9, Z9
-	VPADDQ.BCST      wordsFMA<>+216(SB), Z13, Z13
-	VPADDQ.BCST      wordsFMA<>+216(SB), Z12, Z12
-	VPADDQ.BCST      wordsFMA<>+216(SB), Z17, Z17
-	VPADDQ.BCST      wordsFMA<>+216(SB), Z0, Z0
-	VMOVDQA64        Z29, Z21
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z19, Z21
-	VSUBPD           Z21, Z28, Z22
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z19, Z22
-	VPADDQ           Z21, Z13, Z21
-	VPADDQ           Z22, Z9, Z22
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z5, Z9
-	VSUBPD           Z9, Z28, Z13
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z5, Z13
-	VPADDQ           Z9, Z12, Z9
-	VPADDQ           Z13, Z21, Z13
-	VMOVDQA64        Z29, Z21
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z14, Z21
-	VSUBPD           Z21, Z28, Z12
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z14, Z12
-	VPADDQ           Z21, Z17, Z21
-	VPADDQ           Z12, Z9, Z12
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z7, Z9
-	VSUBPD           Z9, Z28, Z17
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z7, Z17
-	VPADDQ           Z9, Z0, Z9
-	VPADDQ           Z17, Z21, Z17
-	VMOVDQA64        Z29, Z21
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z18, Z21
-	VSUBPD           Z21, Z28, Z0
-	VFMADD231PD.BCST wordsFMA<>+40(SB), Z18, Z0
-	VPADDQ           Z21, Z20, Z21
-	VPADDQ           Z0, Z9, Z0
-	VPADDQ           Z21, Z21, Z9
-	VPADDQ           Z21, Z9, Z9
-	VPSLLQ           $0x04, Z21, Z21
-	VPADDQ           Z21, Z9, Z21
-	VPADDQ           Z21, Z22, Z21
-	VPSRLQ           $0x33, Z21, Z22
-	VPTERNLOGQ       $0xea, Z30, Z31, Z21
-	VPSRLQ           $0x33, Z13, Z9
-	VPTERNLOGQ       $0xea, Z30, Z31, Z13
-	VPSRLQ           $0x33, Z12, Z20
-	VPTERNLOGQ       $0xea, Z30, Z31, Z12
-	VPSRLQ           $0x33, Z17, Z18
-	VPTERNLOGQ       $0xea, Z30, Z31, Z17
-	VPSRLQ           $0x33, Z0, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z7, Z7
-	VPADDQ           Z7, Z21, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z22, Z13, Z22
-	VSUBPD           Z30, Z22, Z22
-	VPADDQ           Z9, Z12, Z9
-	VSUBPD           Z30, Z9, Z9
-	VPADDQ           Z20, Z17, Z20
-	VSUBPD           Z30, Z20, Z20
-	VPADDQ           Z18, Z0, Z18
-	VSUBPD           Z30, Z18, Z18
-	VMOVDQU64        Z7, 5120(CX)
-	VMOVDQU64        Z22, 5184(CX)
-	VMOVDQU64        Z9, 5248(CX)
-	VMOVDQU64        Z20, 5312(CX)
-	VMOVDQU64        Z18, 5376(CX)
-	VPSRLQ           $0x33, Z15, Z18
-	VPTERNLOGQ       $0xea, Z30, Z31, Z15
-	VPSRLQ           $0x33, Z1, Z20
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z16, Z9
-	VPTERNLOGQ       $0xea, Z30, Z31, Z16
-	VPSRLQ           $0x33, Z6, Z22
-	VPTERNLOGQ       $0xea, Z30, Z31, Z6
-	VPSRLQ           $0x33, Z8, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z8
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z7, Z7
-	VPADDQ           Z7, Z15, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z18, Z1, Z18
-	VSUBPD           Z30, Z18, Z18
-	VPADDQ           Z20, Z16, Z20
-	VSUBPD           Z30, Z20, Z20
-	VPADDQ           Z9, Z6, Z9
-	VSUBPD           Z30, Z9, Z9
-	VPADDQ           Z22, Z8, Z22
-	VSUBPD           Z30, Z22, Z22
-	VMOVDQU64        Z7, 4480(CX)
-	VMOVDQU64        Z18, 4544(CX)
-	VMOVDQU64        Z20, 4608(CX)
-	VMOVDQU64        Z9, 4672(CX)
-	VMOVDQU64        Z22, 4736(CX)
-	VPSRLQ           $0x33, Z10, Z22
-	VPTERNLOGQ       $0xea, Z30, Z31, Z10
-	VPSRLQ           $0x33, Z2, Z9
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z11, Z20
-	VPTERNLOGQ       $0xea, Z30, Z31, Z11
-	VPSRLQ           $0x33, Z4, Z18
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPSRLQ           $0x33, Z3, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z7, Z7
-	VPADDQ           Z7, Z10, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z22, Z2, Z22
-	VSUBPD           Z30, Z22, Z22
-	VPADDQ           Z9, Z11, Z9
-	VSUBPD           Z30, Z9, Z9
-	VPADDQ           Z20, Z4, Z20
-	VSUBPD           Z30, Z20, Z20
-	VPADDQ           Z18, Z3, Z18
-	VSUBPD           Z30, Z18, Z18
-	VMOVDQU64        Z7, 4160(CX)
-	VMOVDQU64        Z22, 4224(CX)
-	VMOVDQU64        Z9, 4288(CX)
-	VMOVDQU64        Z20, 4352(CX)
-	VMOVDQU64        Z18, 4416(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+152(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+160(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+168(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+176(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+184(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+192(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+200(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+208(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z9
-	VMOVDQU64        3520(CX), Z10
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      3584(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z12
-	VFMADD231PD      3584(CX), Z10, Z12
-	VPADDQ           Z11, Z2, Z11
-	VPADDQ           Z12, Z1, Z12
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      3648(CX), Z10, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      3648(CX), Z10, Z2
-	VPADDQ           Z1, Z3, Z1
-	VPADDQ           Z2, Z11, Z2
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      3712(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z3
-	VFMADD231PD      3712(CX), Z10, Z3
-	VPADDQ           Z11, Z4, Z11
-	VPADDQ           Z3, Z1, Z3
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      3776(CX), Z10, Z1
-	VSUBPD           Z1, Z28, Z4
-	VFMADD231PD      3776(CX), Z10, Z4
-	VPADDQ           Z1, Z5, Z1
-	VPADDQ           Z4, Z11, Z4
-	VMOVDQU64        3584(CX), Z11
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      3648(CX), Z11, Z5
-	VSUBPD           Z5, Z28, Z10
-	VFMADD231PD      3648(CX), Z11, Z10
-	VPADDQ           Z5, Z4, Z5
-	VPADDQ           Z10, Z3, Z10
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      3712(CX), Z11, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      3712(CX), Z11, Z4
-	VPADDQ           Z3, Z1, Z3
-	VPADDQ           Z4, Z5, Z4
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      3776(CX), Z11, Z5
-	VSUBPD           Z5, Z28, Z1
-	VFMADD231PD      3776(CX), Z11, Z1
-	VPADDQ           Z5, Z6, Z5
-	VPADDQ           Z1, Z3, Z1
-	VMOVDQU64        3648(CX), Z3
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      3712(CX), Z3, Z6
-	VSUBPD           Z6, Z28, Z11
-	VFMADD231PD      3712(CX), Z3, Z11
-	VPADDQ           Z6, Z5, Z6
-	VPADDQ           Z11, Z1, Z11
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      3776(CX), Z3, Z1
-	VSUBPD           Z1, Z28, Z5
-	VFMADD231PD      3776(CX), Z3, Z5
-	VPADDQ           Z1, Z7, Z1
-	VPADDQ           Z5, Z6, Z5
-	VMOVDQU64        3712(CX), Z6
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      3776(CX), Z6, Z7
-	VSUBPD           Z7, Z28, Z3
-	VFMADD231PD      3776(CX), Z6, Z3
-	VPADDQ           Z7, Z8, Z7
-	VPADDQ           Z3, Z1, Z3
-	VPADDQ           Z12, Z12, Z12
-	VPADDQ           Z2, Z2, Z2
-	VPADDQ           Z10, Z10, Z10
-	VPADDQ           Z4, Z4, Z4
-	VPADDQ           Z11, Z11, Z11
-	VPADDQ           Z5, Z5, Z5
-	VPADDQ           Z3, Z3, Z3
-	VPADDQ           Z7, Z7, Z7
-	VMOVDQU64        3520(CX), Z1
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      Z1, Z1, Z8
-	VSUBPD           Z8, Z28, Z6
-	VFMADD231PD      Z1, Z1, Z6
-	VPADDQ           Z8, Z12, Z8
-	VPADDQ           Z6, Z0, Z6
-	VMOVDQU64        3584(CX), Z0
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      Z0, Z0, Z12
-	VSUBPD           Z12, Z28, Z1
-	VFMADD231PD      Z0, Z0, Z1
-	VPADDQ           Z12, Z10, Z12
-	VPADDQ           Z1, Z2, Z1
-	VMOVDQU64        3648(CX), Z2
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      Z2, Z2, Z10
-	VSUBPD           Z10, Z28, Z0
-	VFMADD231PD      Z2, Z2, Z0
-	VPADDQ           Z10, Z11, Z10
-	VPADDQ           Z0, Z4, Z0
-	VMOVDQU64        3712(CX), Z4
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      Z4, Z4, Z11
-	VSUBPD           Z11, Z28, Z2
-	VFMADD231PD      Z4, Z4, Z2
-	VPADDQ           Z11, Z3, Z11
-	VPADDQ           Z2, Z5, Z2
-	VMOVDQU64        3776(CX), Z5
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      Z5, Z5, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      Z5, Z5, Z4
-	VPADDQ           Z3, Z9, Z3
-	VPADDQ           Z4, Z7, Z4
-	VPADDQ           Z10, Z10, Z7
-	VPADDQ           Z10, Z7, Z7
-	VPSLLQ           $0x04, Z10, Z10
-	VPADDQ           Z10, Z7, Z10
-	VPADDQ           Z10, Z6, Z10
-	VPADDQ           Z2, Z2, Z6
-	VPADDQ           Z2, Z6, Z6
-	VPSLLQ           $0x04, Z2, Z2
-	VPADDQ           Z2, Z6, Z2
-	VPADDQ           Z2, Z8, Z2
-	VPADDQ           Z11, Z11, Z8
-	VPADDQ           Z11, Z8, Z8
-	VPSLLQ           $0x04, Z11, Z11
-	VPADDQ           Z11, Z8, Z11
-	VPADDQ           Z11, Z1, Z11
-	VPADDQ           Z4, Z4, Z1
-	VPADDQ           Z4, Z1, Z1
-	VPSLLQ           $0x04, Z4, Z4
-	VPADDQ           Z4, Z1, Z4
-	VPADDQ           Z4, Z12, Z4
-	VPADDQ           Z3, Z3, Z12
-	VPADDQ           Z3, Z12, Z12
-	VPSLLQ           $0x04, Z3, Z3
-	VPADDQ           Z3, Z12, Z3
-	VPADDQ           Z3, Z0, Z3
-	VMOVDQU64        Z10, 640(CX)
-	VMOVDQU64        Z2, 704(CX)
-	VMOVDQU64        Z11, 768(CX)
-	VMOVDQU64        Z4, 832(CX)
-	VMOVDQU64        Z3, 896(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+152(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+160(SB), Z11
-	VPBROADCASTQ     wordsFMA<>+168(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+176(SB), Z10
-	VPBROADCASTQ     wordsFMA<>+184(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+192(SB), Z12
-	VPBROADCASTQ     wordsFMA<>+200(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+208(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z6
-	VMOVDQU64        3840(CX), Z7
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      3904(CX), Z7, Z9
-	VSUBPD           Z9, Z28, Z5
-	VFMADD231PD      3904(CX), Z7, Z5
-	VPADDQ           Z9, Z11, Z9
-	VPADDQ           Z5, Z4, Z5
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      3968(CX), Z7, Z4
-	VSUBPD           Z4, Z28, Z11
-	VFMADD231PD      3968(CX), Z7, Z11
-	VPADDQ           Z4, Z2, Z4
-	VPADDQ           Z11, Z9, Z11
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      4032(CX), Z7, Z9
-	VSUBPD           Z9, Z28, Z2
-	VFMADD231PD      4032(CX), Z7, Z2
-	VPADDQ           Z9, Z10, Z9
-	VPADDQ           Z2, Z4, Z2
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      4096(CX), Z7, Z4
-	VSUBPD           Z4, Z28, Z10
-	VFMADD231PD      4096(CX), Z7, Z10
-	VPADDQ           Z4, Z0, Z4
-	VPADDQ           Z10, Z9, Z10
-	VMOVDQU64        3904(CX), Z9
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      3968(CX), Z9, Z0
-	VSUBPD           Z0, Z28, Z7
-	VFMADD231PD      3968(CX), Z9, Z7
-	VPADDQ           Z0, Z10, Z0
-	VPADDQ           Z7, Z2, Z7
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      4032(CX), Z9, Z2
-	VSUBPD           Z2, Z28, Z10
-	VFMADD231PD      4032(CX), Z9, Z10
-	VPADDQ           Z2, Z4, Z2
-	VPADDQ           Z10, Z0, Z10
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      4096(CX), Z9, Z0
-	VSUBPD           Z0, Z28, Z4
-	VFMADD231PD      4096(CX), Z9, Z4
-	VPADDQ           Z0, Z12, Z0
-	VPADDQ           Z4, Z2, Z4
-	VMOVDQU64        3968(CX), Z2
-	VMOVDQA64        Z29, Z12
-	VFMADD231PD      4032(CX), Z2, Z12
-	VSUBPD           Z12, Z28, Z9
-	VFMADD231PD      4032(CX), Z2, Z9
-	VPADDQ           Z12, Z0, Z12
-	VPADDQ           Z9, Z4, Z9
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      4096(CX), Z2, Z4
-	VSUBPD           Z4, Z28, Z0
-	VFMADD231PD      4096(CX), Z2, Z0
-	VPADDQ           Z4, Z1, Z4
-	VPADDQ           Z0, Z12, Z0
-	VMOVDQU64        4032(CX), Z12
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      4096(CX), Z12, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      4096(CX), Z12, Z2
-	VPADDQ           Z1, Z8, Z1
-	VPADDQ           Z2, Z4, Z2
-	VPADDQ           Z5, Z5, Z5
-	VPADDQ           Z11, Z11, Z11
-	VPADDQ           Z7, Z7, Z7
-	VPADDQ           Z10, Z10, Z10
-	VPADDQ           Z9, Z9, Z9
-	VPADDQ           Z0, Z0, Z0
-	VPADDQ           Z2, Z2, Z2
-	VPADDQ           Z1, Z1, Z1
-	VMOVDQU64        3840(CX), Z4
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      Z4, Z4, Z8
-	VSUBPD           Z8, Z28, Z12
-	VFMADD231PD      Z4, Z4, Z12
-	VPADDQ           Z8, Z5, Z8
-	VPADDQ           Z12, Z3, Z12
-	VMOVDQU64        3904(CX), Z3
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      Z3, Z3, Z5
-	VSUBPD           Z5, Z28, Z4
-	VFMADD231PD      Z3, Z3, Z4
-	VPADDQ           Z5, Z7, Z5
-	VPADDQ           Z4, Z11, Z4
-	VMOVDQU64        3968(CX), Z11
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      Z11, Z11, Z7
-	VSUBPD           Z7, Z28, Z3
-	VFMADD231PD      Z11, Z11, Z3
-	VPADDQ           Z7, Z9, Z7
-	VPADDQ           Z3, Z10, Z3
-	VMOVDQU64        4032(CX), Z10
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      Z10, Z10, Z9
-	VSUBPD           Z9, Z28, Z11
-	VFMADD231PD      Z10, Z10, Z11
-	VPADDQ           Z9, Z2, Z9
-	VPADDQ           Z11, Z0, Z11
-	VMOVDQU64        4096(CX), Z0
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      Z0, Z0, Z2
-	VSUBPD           Z2, Z28, Z10
-	VFMADD231PD      Z0, Z0, Z10
-	VPADDQ           Z2, Z6, Z2
-	VPADDQ           Z10, Z1, Z10
-	VPADDQ           Z7, Z7, Z1
-	VPADDQ           Z7, Z1, Z1
-	VPSLLQ           $0x04, Z7, Z7
-	VPADDQ           Z7, Z1, Z7
-	VPADDQ           Z7, Z12, Z7
-	VPADDQ           Z11, Z11, Z12
-	VPADDQ           Z11, Z12, Z12
-	VPSLLQ           $0x04, Z11, Z11
-	VPADDQ           Z11, Z12, Z11
-	VPADDQ           Z11, Z8, Z11
-	VPADDQ           Z9, Z9, Z8
-	VPADDQ           Z9, Z8, Z8
-	VPSLLQ           $0x04, Z9, Z9
-	VPADDQ           Z9, Z8, Z9
-	VPADDQ           Z9, Z4, Z9
-	VPADDQ           Z10, Z10, Z4
-	VPADDQ           Z10, Z4, Z4
-	VPSLLQ           $0x04, Z10, Z10
-	VPADDQ           Z10, Z4, Z10
-	VPADDQ           Z10, Z5, Z10
-	VPADDQ           Z2, Z2, Z5
-	VPADDQ           Z2, Z5, Z5
-	VPSLLQ           $0x04, Z2, Z2
-	VPADDQ           Z2, Z5, Z2
-	VPADDQ           Z2, Z3, Z2
-	VPSRLQ           $0x33, Z7, Z3
-	VPTERNLOGQ       $0xea, Z30, Z31, Z7
-	VPSRLQ           $0x33, Z11, Z5
-	VPTERNLOGQ       $0xea, Z30, Z31, Z11
-	VPSRLQ           $0x33, Z9, Z4
-	VPTERNLOGQ       $0xea, Z30, Z31, Z9
-	VPSRLQ           $0x33, Z10, Z8
-	VPTERNLOGQ       $0xea, Z30, Z31, Z10
-	VPSRLQ           $0x33, Z2, Z12
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z12, Z12
-	VPADDQ           Z12, Z7, Z12
-	VSUBPD           Z30, Z12, Z12
-	VPADDQ           Z3, Z11, Z3
-	VSUBPD           Z30, Z3, Z3
-	VPADDQ           Z5, Z9, Z5
-	VSUBPD           Z30, Z5, Z5
-	VPADDQ           Z4, Z10, Z4
-	VSUBPD           Z30, Z4, Z4
-	VPADDQ           Z8, Z2, Z8
-	VSUBPD           Z30, Z8, Z8
-	VMOVDQU64        Z12, 5440(CX)
-	VMOVDQU64        Z3, 5504(CX)
-	VMOVDQU64        Z5, 5568(CX)
-	VMOVDQU64        Z4, 5632(CX)
-	VMOVDQU64        Z8, 5696(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+80(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+88(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+96(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+104(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+112(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+120(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+128(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+136(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z9
-	VMOVDQU64        4160(CX), Z10
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      4480(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z12
-	VFMADD231PD      4480(CX), Z10, Z12
-	VPADDQ           Z11, Z1, Z11
-	VPADDQ           Z12, Z0, Z12
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      4544(CX), Z10, Z0
-	VSUBPD           Z0, Z28, Z1
-	VFMADD231PD      4544(CX), Z10, Z1
-	VPADDQ           Z0, Z2, Z0
-	VPADDQ           Z1, Z11, Z1
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      4608(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z2
-	VFMADD231PD      4608(CX), Z10, Z2
-	VPADDQ           Z11, Z3, Z11
-	VPADDQ           Z2, Z0, Z2
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      4672(CX), Z10, Z0
-	VSUBPD           Z0, Z28, Z3
-	VFMADD231PD      4672(CX), Z10, Z3
-	VPADDQ           Z0, Z4, Z0
-	VPADDQ           Z3, Z11, Z3
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      4736(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z4
-	VFMADD231PD      4736(CX), Z10, Z4
-	VPADDQ           Z11, Z5, Z11
-	VPADDQ           Z4, Z0, Z4
-	VMOVDQU64        4224(CX), Z0
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      4480(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z10
-	VFMADD231PD      4480(CX), Z0, Z10
-	VPADDQ           Z5, Z2, Z5
-	VPADDQ           Z10, Z1, Z10
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      4544(CX), Z0, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      4544(CX), Z0, Z2
-	VPADDQ           Z1, Z3, Z1
-	VPADDQ           Z2, Z5, Z2
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      4608(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z3
-	VFMADD231PD      4608(CX), Z0, Z3
-	VPADDQ           Z5, Z4, Z5
-	VPADDQ           Z3, Z1, Z3
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      4672(CX), Z0, Z1
-	VSUBPD           Z1, Z28, Z4
-	VFMADD231PD      4672(CX), Z0, Z4
-	VPADDQ           Z1, Z11, Z1
-	VPADDQ           Z4, Z5, Z4
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      4736(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z11
-	VFMADD231PD      4736(CX), Z0, Z11
-	VPADDQ           Z5, Z6, Z5
-	VPADDQ           Z11, Z1, Z11
-	VMOVDQU64        4288(CX), Z1
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      4480(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z0
-	VFMADD231PD      4480(CX), Z1, Z0
-	VPADDQ           Z6, Z3, Z6
-	VPADDQ           Z0, Z2, Z0
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      4544(CX), Z1, Z2
-	VSUBPD           Z2, Z28, Z3
-	VFMADD231PD      4544(CX), Z1, Z3
-	VPADDQ           Z2, Z4, Z2
-	VPADDQ           Z3, Z6, Z3
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      4608(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z4
-	VFMADD231PD      4608(CX), Z1, Z4
-	VPADDQ           Z6, Z11, Z6
-	VPADDQ           Z4, Z2, Z4
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      4672(CX), Z1, Z2
-	VSUBPD           Z2, Z28, Z11
-	VFMADD231PD      4672(CX), Z1, Z11
-	VPADDQ           Z2, Z5, Z2
-	VPADDQ           Z11, Z6, Z11
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      4736(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z5
-	VFMADD231PD      4736(CX), Z1, Z5
-	VPADDQ           Z6, Z7, Z6
-	VPADDQ           Z5, Z2, Z5
-	VMOVDQU64        4352(CX), Z2
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      4480(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z1
-	VFMADD231PD      4480(CX), Z2, Z1
-	VPADDQ           Z7, Z4, Z7
-	VPADDQ           Z1, Z3, Z1
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      4544(CX), Z2, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      4544(CX), Z2, Z4
-	VPADDQ           Z3, Z11, Z3
-	VPADDQ           Z4, Z7, Z4
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      4608(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z11
-	VFMADD231PD      4608(CX), Z2, Z11
-	VPADDQ           Z7, Z5, Z7
-	VPADDQ           Z11, Z3, Z11
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      4672(CX), Z2, Z3
-	VSUBPD           Z3, Z28, Z5
-	VFMADD231PD      4672(CX), Z2, Z5
-	VPADDQ           Z3, Z6, Z3
-	VPADDQ           Z5, Z7, Z5
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      4736(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z6
-	VFMADD231PD      4736(CX), Z2, Z6
-	VPADDQ           Z7, Z8, Z7
-	VPADDQ           Z6, Z3, Z6
-	VMOVDQU64        4416(CX), Z3
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      4480(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z2
-	VFMADD231PD      4480(CX), Z3, Z2
-	VPADDQ           Z8, Z11, Z8
-	VPADDQ           Z2, Z4, Z2
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      4544(CX), Z3, Z4
-	VSUBPD           Z4, Z28, Z11
-	VFMADD231PD      4544(CX), Z3, Z11
-	VPADDQ           Z4, Z5, Z4
-	VPADDQ           Z11, Z8, Z11
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      4608(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z5
-	VFMADD231PD      4608(CX), Z3, Z5
-	VPADDQ           Z8, Z6, Z8
-	VPADDQ           Z5, Z4, Z5
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      4672(CX), Z3, Z4
-	VSUBPD           Z4, Z28, Z6
-	VFMADD231PD      4672(CX), Z3, Z6
-	VPADDQ           Z4, Z7, Z4
-	VPADDQ           Z6, Z8, Z6
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      4736(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z7
-	VFMADD231PD      4736(CX), Z3, Z7
-	VPADDQ           Z8, Z9, Z8
-	VPADDQ           Z7, Z4, Z7
-	VPADDQ           Z11, Z11, Z4
-	VPADDQ           Z11, Z4, Z4
-	VPSLLQ           $0x04, Z11, Z11
-	VPADDQ           Z11, Z4, Z11
-	VPADDQ           Z11, Z12, Z11
-	VPADDQ           Z5, Z5, Z12
-	VPADDQ           Z5, Z12, Z12
-	VPSLLQ           $0x04, Z5, Z5
-	VPADDQ           Z5, Z12, Z5
-	VPADDQ           Z5, Z10, Z5
-	VPADDQ           Z6, Z6, Z10
-	VPADDQ           Z6, Z10, Z10
-	VPSLLQ           $0x04, Z6, Z6
-	VPADDQ           Z6, Z10, Z6
-	VPADDQ           Z6, Z0, Z6
-	VPADDQ           Z7, Z7, Z0
-	VPADDQ           Z7, Z0, Z0
-	VPSLLQ           $0x04, Z7, Z7
-	VPADDQ           Z7, Z0, Z7
-	VPADDQ           Z7, Z1, Z7
-	VPADDQ           Z8, Z8, Z1
-	VPADDQ           Z8, Z1, Z1
-	VPSLLQ           $0x04, Z8, Z8
-	VPADDQ           Z8, Z1, Z8
-	VPADDQ           Z8, Z2, Z8
-	VMOVDQU64        Z11, (CX)
-	VMOVDQU64        Z5, 64(CX)
-	VMOVDQU64        Z6, 128(CX)
-	VMOVDQU64        Z7, 192(CX)
-	VMOVDQU64        Z8, 256(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+80(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+88(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+96(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+104(SB), Z11
-	VPBROADCASTQ     wordsFMA<>+112(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+120(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+128(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+136(SB), Z10
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z12
-	VMOVDQU64        4800(CX), Z4
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      5120(CX), Z4, Z9
-	VSUBPD           Z9, Z28, Z3
-	VFMADD231PD      5120(CX), Z4, Z3
-	VPADDQ           Z9, Z7, Z9
-	VPADDQ           Z3, Z8, Z3
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      5184(CX), Z4, Z8
-	VSUBPD           Z8, Z28, Z7
-	VFMADD231PD      5184(CX), Z4, Z7
-	VPADDQ           Z8, Z6, Z8
-	VPADDQ           Z7, Z9, Z7
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      5248(CX), Z4, Z9
-	VSUBPD           Z9, Z28, Z6
-	VFMADD231PD      5248(CX), Z4, Z6
-	VPADDQ           Z9, Z5, Z9
-	VPADDQ           Z6, Z8, Z6
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      5312(CX), Z4, Z8
-	VSUBPD           Z8, Z28, Z5
-	VFMADD231PD      5312(CX), Z4, Z5
-	VPADDQ           Z8, Z11, Z8
-	VPADDQ           Z5, Z9, Z5
-	VMOVDQA64        Z29, Z9
-	VFMADD231PD      5376(CX), Z4, Z9
-	VSUBPD           Z9, Z28, Z11
-	VFMADD231PD      5376(CX), Z4, Z11
-	VPADDQ           Z9, Z2, Z9
-	VPADDQ           Z11, Z8, Z11
-	VMOVDQU64        4864(CX), Z8
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      5120(CX), Z8, Z2
-	VSUBPD           Z2, Z28, Z4
-	VFMADD231PD      5120(CX), Z8, Z4
-	VPADDQ           Z2, Z6, Z2
-	VPADDQ           Z4, Z7, Z4
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      5184(CX), Z8, Z7
-	VSUBPD           Z7, Z28, Z6
-	VFMADD231PD      5184(CX), Z8, Z6
-	VPADDQ           Z7, Z5, Z7
-	VPADDQ           Z6, Z2, Z6
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      5248(CX), Z8, Z2
-	VSUBPD           Z2, Z28, Z5
-	VFMADD231PD      5248(CX), Z8, Z5
-	VPADDQ           Z2, Z11, Z2
-	VPADDQ           Z5, Z7, Z5
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      5312(CX), Z8, Z7
-	VSUBPD           Z7, Z28, Z11
-	VFMADD231PD      5312(CX), Z8, Z11
-	VPADDQ           Z7, Z9, Z7
-	VPADDQ           Z11, Z2, Z11
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      5376(CX), Z8, Z2
-	VSUBPD           Z2, Z28, Z9
-	VFMADD231PD      5376(CX), Z8, Z9
-	VPADDQ           Z2, Z1, Z2
-	VPADDQ           Z9, Z7, Z9
-	VMOVDQU64        4928(CX), Z7
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      5120(CX), Z7, Z1
-	VSUBPD           Z1, Z28, Z8
-	VFMADD231PD      5120(CX), Z7, Z8
-	VPADDQ           Z1, Z5, Z1
-	VPADDQ           Z8, Z6, Z8
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      5184(CX), Z7, Z6
-	VSUBPD           Z6, Z28, Z5
-	VFMADD231PD      5184(CX), Z7, Z5
-	VPADDQ           Z6, Z11, Z6
-	VPADDQ           Z5, Z1, Z5
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      5248(CX), Z7, Z1
-	VSUBPD           Z1, Z28, Z11
-	VFMADD231PD      5248(CX), Z7, Z11
-	VPADDQ           Z1, Z9, Z1
-	VPADDQ           Z11, Z6, Z11
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      5312(CX), Z7, Z6
-	VSUBPD           Z6, Z28, Z9
-	VFMADD231PD      5312(CX), Z7, Z9
-	VPADDQ           Z6, Z2, Z6
-	VPADDQ           Z9, Z1, Z9
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      5376(CX), Z7, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      5376(CX), Z7, Z2
-	VPADDQ           Z1, Z0, Z1
-	VPADDQ           Z2, Z6, Z2
-	VMOVDQU64        4992(CX), Z6
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      5120(CX), Z6, Z0
-	VSUBPD           Z0, Z28, Z7
-	VFMADD231PD      5120(CX), Z6, Z7
-	VPADDQ           Z0, Z11, Z0
-	VPADDQ           Z7, Z5, Z7
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      5184(CX), Z6, Z5
-	VSUBPD           Z5, Z28, Z11
-	VFMADD231PD      5184(CX), Z6, Z11
-	VPADDQ           Z5, Z9, Z5
-	VPADDQ           Z11, Z0, Z11
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      5248(CX), Z6, Z0
-	VSUBPD           Z0, Z28, Z9
-	VFMADD231PD      5248(CX), Z6, Z9
-	VPADDQ           Z0, Z2, Z0
-	VPADDQ           Z9, Z5, Z9
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      5312(CX), Z6, Z5
-	VSUBPD           Z5, Z28, Z2
-	VFMADD231PD      5312(CX), Z6, Z2
-	VPADDQ           Z5, Z1, Z5
-	VPADDQ           Z2, Z0, Z2
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      5376(CX), Z6, Z0
-	VSUBPD           Z0, Z28, Z1
-	VFMADD231PD      5376(CX), Z6, Z1
-	VPADDQ           Z0, Z10, Z0
-	VPADDQ           Z1, Z5, Z1
-	VMOVDQU64        5056(CX), Z5
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      5120(CX), Z5, Z10
-	VSUBPD           Z10, Z28, Z6
-	VFMADD231PD      5120(CX), Z5, Z6
-	VPADDQ           Z10, Z9, Z10
-	VPADDQ           Z6, Z11, Z6
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      5184(CX), Z5, Z11
-	VSUBPD           Z11, Z28, Z9
-	VFMADD231PD      5184(CX), Z5, Z9
-	VPADDQ           Z11, Z2, Z11
-	VPADDQ           Z9, Z10, Z9
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      5248(CX), Z5, Z10
-	VSUBPD           Z10, Z28, Z2
-	VFMADD231PD      5248(CX), Z5, Z2
-	VPADDQ           Z10, Z1, Z10
-	VPADDQ           Z2, Z11, Z2
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      5312(CX), Z5, Z11
-	VSUBPD           Z11, Z28, Z1
-	VFMADD231PD      5312(CX), Z5, Z1
-	VPADDQ           Z11, Z0, Z11
-	VPADDQ           Z1, Z10, Z1
-	VMOVDQA64        Z29, Z10
-	VFMADD231PD      5376(CX), Z5, Z10
-	VSUBPD           Z10, Z28, Z0
-	VFMADD231PD      5376(CX), Z5, Z0
-	VPADDQ           Z10, Z12, Z10
-	VPADDQ           Z0, Z11, Z0
-	VPADDQ           Z9, Z9, Z11
-	VPADDQ           Z9, Z11, Z11
-	VPSLLQ           $0x04, Z9, Z9
-	VPADDQ           Z9, Z11, Z9
-	VPADDQ           Z9, Z3, Z9
-	VPADDQ           Z2, Z2, Z3
-	VPADDQ           Z2, Z3, Z3
-	VPSLLQ           $0x04, Z2, Z2
-	VPADDQ           Z2, Z3, Z2
-	VPADDQ           Z2, Z4, Z2
-	VPADDQ           Z1, Z1, Z4
-	VPADDQ           Z1, Z4, Z4
-	VPSLLQ           $0x04, Z1, Z1
-	VPADDQ           Z1, Z4, Z1
-	VPADDQ           Z1, Z8, Z1
-	VPADDQ           Z0, Z0, Z8
-	VPADDQ           Z0, Z8, Z8
-	VPSLLQ           $0x04, Z0, Z0
-	VPADDQ           Z0, Z8, Z0
-	VPADDQ           Z0, Z7, Z0
-	VPADDQ           Z10, Z10, Z7
-	VPADDQ           Z10, Z7, Z7
-	VPSLLQ           $0x04, Z10, Z10
-	VPADDQ           Z10, Z7, Z10
-	VPADDQ           Z10, Z6, Z10
-	VMOVDQU64        Z9, 320(CX)
-	VMOVDQU64        Z2, 384(CX)
-	VMOVDQU64        Z1, 448(CX)
-	VMOVDQU64        Z0, 512(CX)
-	VMOVDQU64        Z10, 576(CX)
-	VPBROADCASTQ     wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ     wordsFMA<>+80(SB), Z1
-	VPBROADCASTQ     wordsFMA<>+88(SB), Z2
-	VPBROADCASTQ     wordsFMA<>+96(SB), Z3
-	VPBROADCASTQ     wordsFMA<>+104(SB), Z4
-	VPBROADCASTQ     wordsFMA<>+112(SB), Z5
-	VPBROADCASTQ     wordsFMA<>+120(SB), Z6
-	VPBROADCASTQ     wordsFMA<>+128(SB), Z7
-	VPBROADCASTQ     wordsFMA<>+136(SB), Z8
-	VPBROADCASTQ     wordsFMA<>+144(SB), Z9
-	VMOVDQU64        1280(CX), Z10
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      5440(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z12
-	VFMADD231PD      5440(CX), Z10, Z12
-	VPADDQ           Z11, Z1, Z11
-	VPADDQ           Z12, Z0, Z12
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      5504(CX), Z10, Z0
-	VSUBPD           Z0, Z28, Z1
-	VFMADD231PD      5504(CX), Z10, Z1
-	VPADDQ           Z0, Z2, Z0
-	VPADDQ           Z1, Z11, Z1
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      5568(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z2
-	VFMADD231PD      5568(CX), Z10, Z2
-	VPADDQ           Z11, Z3, Z11
-	VPADDQ           Z2, Z0, Z2
-	VMOVDQA64        Z29, Z0
-	VFMADD231PD      5632(CX), Z10, Z0
-	VSUBPD           Z0, Z28, Z3
-	VFMADD231PD      5632(CX), Z10, Z3
-	VPADDQ           Z0, Z4, Z0
-	VPADDQ           Z3, Z11, Z3
-	VMOVDQA64        Z29, Z11
-	VFMADD231PD      5696(CX), Z10, Z11
-	VSUBPD           Z11, Z28, Z4
-	VFMADD231PD      5696(CX), Z10, Z4
-	VPADDQ           Z11, Z5, Z11
-	VPADDQ           Z4, Z0, Z4
-	VMOVDQU64        1344(CX), Z0
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      5440(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z10
-	VFMADD231PD      5440(CX), Z0, Z10
-	VPADDQ           Z5, Z2, Z5
-	VPADDQ           Z10, Z1, Z10
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      5504(CX), Z0, Z1
-	VSUBPD           Z1, Z28, Z2
-	VFMADD231PD      5504(CX), Z0, Z2
-	VPADDQ           Z1, Z3, Z1
-	VPADDQ           Z2, Z5, Z2
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      5568(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z3
-	VFMADD231PD      5568(CX), Z0, Z3
-	VPADDQ           Z5, Z4, Z5
-	VPADDQ           Z3, Z1, Z3
-	VMOVDQA64        Z29, Z1
-	VFMADD231PD      5632(CX), Z0, Z1
-	VSUBPD           Z1, Z28, Z4
-	VFMADD231PD      5632(CX), Z0, Z4
-	VPADDQ           Z1, Z11, Z1
-	VPADDQ           Z4, Z5, Z4
-	VMOVDQA64        Z29, Z5
-	VFMADD231PD      5696(CX), Z0, Z5
-	VSUBPD           Z5, Z28, Z11
-	VFMADD231PD      5696(CX), Z0, Z11
-	VPADDQ           Z5, Z6, Z5
-	VPADDQ           Z11, Z1, Z11
-	VMOVDQU64        1408(CX), Z1
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      5440(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z0
-	VFMADD231PD      5440(CX), Z1, Z0
-	VPADDQ           Z6, Z3, Z6
-	VPADDQ           Z0, Z2, Z0
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      5504(CX), Z1, Z2
-	VSUBPD           Z2, Z28, Z3
-	VFMADD231PD      5504(CX), Z1, Z3
-	VPADDQ           Z2, Z4, Z2
-	VPADDQ           Z3, Z6, Z3
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      5568(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z4
-	VFMADD231PD      5568(CX), Z1, Z4
-	VPADDQ           Z6, Z11, Z6
-	VPADDQ           Z4, Z2, Z4
-	VMOVDQA64        Z29, Z2
-	VFMADD231PD      5632(CX), Z1, Z2
-	VSUBPD           Z2, Z28, Z11
-	VFMADD231PD      5632(CX), Z1, Z11
-	VPADDQ           Z2, Z5, Z2
-	VPADDQ           Z11, Z6, Z11
-	VMOVDQA64        Z29, Z6
-	VFMADD231PD      5696(CX), Z1, Z6
-	VSUBPD           Z6, Z28, Z5
-	VFMADD231PD      5696(CX), Z1, Z5
-	VPADDQ           Z6, Z7, Z6
-	VPADDQ           Z5, Z2, Z5
-	VMOVDQU64        1472(CX), Z2
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      5440(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z1
-	VFMADD231PD      5440(CX), Z2, Z1
-	VPADDQ           Z7, Z4, Z7
-	VPADDQ           Z1, Z3, Z1
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      5504(CX), Z2, Z3
-	VSUBPD           Z3, Z28, Z4
-	VFMADD231PD      5504(CX), Z2, Z4
-	VPADDQ           Z3, Z11, Z3
-	VPADDQ           Z4, Z7, Z4
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      5568(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z11
-	VFMADD231PD      5568(CX), Z2, Z11
-	VPADDQ           Z7, Z5, Z7
-	VPADDQ           Z11, Z3, Z11
-	VMOVDQA64        Z29, Z3
-	VFMADD231PD      5632(CX), Z2, Z3
-	VSUBPD           Z3, Z28, Z5
-	VFMADD231PD      5632(CX), Z2, Z5
-	VPADDQ           Z3, Z6, Z3
-	VPADDQ           Z5, Z7, Z5
-	VMOVDQA64        Z29, Z7
-	VFMADD231PD      5696(CX), Z2, Z7
-	VSUBPD           Z7, Z28, Z6
-	VFMADD231PD      5696(CX), Z2, Z6
-	VPADDQ           Z7, Z8, Z7
-	VPADDQ           Z6, Z3, Z6
-	VMOVDQU64        1536(CX), Z3
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      5440(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z2
-	VFMADD231PD      5440(CX), Z3, Z2
-	VPADDQ           Z8, Z11, Z8
-	VPADDQ           Z2, Z4, Z2
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      5504(CX), Z3, Z4
-	VSUBPD           Z4, Z28, Z11
-	VFMADD231PD      5504(CX), Z3, Z11
-	VPADDQ           Z4, Z5, Z4
-	VPADDQ           Z11, Z8, Z11
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      5568(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z5
-	VFMADD231PD      5568(CX), Z3, Z5
-	VPADDQ           Z8, Z6, Z8
-	VPADDQ           Z5, Z4, Z5
-	VMOVDQA64        Z29, Z4
-	VFMADD231PD      5632(CX), Z3, Z4
-	VSUBPD           Z4, Z28, Z6
-	VFMADD231PD      5632(CX), Z3, Z6
-	VPADDQ           Z4, Z7, Z4
-	VPADDQ           Z6, Z8, Z6
-	VMOVDQA64        Z29, Z8
-	VFMADD231PD      5696(CX), Z3, Z8
-	VSUBPD           Z8, Z28, Z7
-	VFMADD231PD      5696(CX), Z3, Z7
-	VPADDQ           Z8, Z9, Z8
-	VPADDQ           Z7, Z4, Z7
-	VPADDQ           Z11, Z11, Z4
-	VPADDQ           Z11, Z4, Z4
-	VPSLLQ           $0x04, Z11, Z11
-	VPADDQ           Z11, Z4, Z11
-	VPADDQ           Z11, Z12, Z11
-	VPADDQ           Z5, Z5, Z12
-	VPADDQ           Z5, Z12, Z12
-	VPSLLQ           $0x04, Z5, Z5
-	VPADDQ           Z5, Z12, Z5
-	VPADDQ           Z5, Z10, Z5
-	VPADDQ           Z6, Z6, Z10
-	VPADDQ           Z6, Z10, Z10
-	VPSLLQ           $0x04, Z6, Z6
-	VPADDQ           Z6, Z10, Z6
-	VPADDQ           Z6, Z0, Z6
-	VPADDQ           Z7, Z7, Z0
-	VPADDQ           Z7, Z0, Z0
-	VPSLLQ           $0x04, Z7, Z7
-	VPADDQ           Z7, Z0, Z7
-	VPADDQ           Z7, Z1, Z7
-	VPADDQ           Z8, Z8, Z1
-	VPADDQ           Z8, Z1, Z1
-	VPSLLQ           $0x04, Z8, Z8
-	VPADDQ           Z8, Z1, Z8
-	VPADDQ           Z8, Z2, Z8
-	VMOVDQU64        Z11, 960(CX)
-	VMOVDQU64        Z5, 1024(CX)
-	VMOVDQU64        Z6, 1088(CX)
-	VMOVDQU64        Z7, 1152(CX)
-	VMOVDQU64        Z8, 1216(CX)
-	INCQ             DX
-	DECQ             BX
-	JNZ              ladder8FMAStep
-	VMOVDQU64        (CX), Z0
-	VMOVDQU64        64(CX), Z1
-	VMOVDQU64        128(CX), Z2
-	VMOVDQU64        192(CX), Z3
-	VMOVDQU64        256(CX), Z4
-	VPSRLQ           $0x33, Z0, Z5
-	VPTERNLOGQ       $0xea, Z30, Z31, Z0
-	VPSRLQ           $0x33, Z1, Z6
-	VPTERNLOGQ       $0xea, Z30, Z31, Z1
-	VPSRLQ           $0x33, Z2, Z7
-	VPTERNLOGQ       $0xea, Z30, Z31, Z2
-	VPSRLQ           $0x33, Z3, Z8
-	VPTERNLOGQ       $0xea, Z30, Z31, Z3
-	VPSRLQ           $0x33, Z4, Z9
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z9, Z9
-	VPADDQ           Z9, Z0, Z9
-	VSUBPD           Z30, Z9, Z9
-	VPADDQ           Z5, Z1, Z5
-	VSUBPD           Z30, Z5, Z5
-	VPADDQ           Z6, Z2, Z6
-	VSUBPD           Z30, Z6, Z6
-	VPADDQ           Z7, Z3, Z7
-	VSUBPD           Z30, Z7, Z7
-	VPADDQ           Z8, Z4, Z8
-	VSUBPD           Z30, Z8, Z8
-	VADDPD           Z30, Z9, Z9
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z9, Z9
-	VADDPD           Z30, Z5, Z5
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z5, Z5
-	VADDPD           Z30, Z6, Z6
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z6, Z6
-	VADDPD           Z30, Z7, Z7
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z7, Z7
-	VADDPD           Z30, Z8, Z8
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z8, Z8
-	VPSRLQ           $0x33, Z9, Z4
-	VPANDQ           Z31, Z9, Z9
-	VPADDQ           Z4, Z5, Z4
-	VPSRLQ           $0x33, Z4, Z5
-	VPANDQ           Z31, Z4, Z4
-	VPADDQ           Z5, Z6, Z5
-	VPSRLQ           $0x33, Z5, Z6
-	VPANDQ           Z31, Z5, Z5
-	VPADDQ           Z6, Z7, Z6
-	VPSRLQ           $0x33, Z6, Z7
-	VPANDQ           Z31, Z6, Z6
-	VPADDQ           Z7, Z8, Z7
-	VPSRLQ           $0x00, Z9, Z9
-	VPSLLQ           $0x33, Z4, Z8
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z8, Z8
-	VPADDQ           Z8, Z9, Z8
-	VPSRLQ           $0x01, Z4, Z4
-	VPSLLQ           $0x32, Z5, Z9
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z9, Z9
-	VPADDQ           Z9, Z4, Z9
-	VPSRLQ           $0x02, Z5, Z5
-	VPSLLQ           $0x31, Z6, Z4
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z4, Z4
-	VPADDQ           Z4, Z5, Z4
-	VPSRLQ           $0x03, Z6, Z6
-	VPSLLQ           $0x30, Z7, Z5
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z5, Z5
-	VPADDQ           Z5, Z6, Z5
-	VPSRLQ           $0x04, Z7, Z7
-	VMOVDQU64        Z8, 320(AX)
-	VMOVDQU64        Z9, 384(AX)
-	VMOVDQU64        Z4, 448(AX)
-	VMOVDQU64        Z5, 512(AX)
-	VMOVDQU64        Z7, 576(AX)
-	VMOVDQU64        320(CX), Z7
-	VMOVDQU64        384(CX), Z5
-	VMOVDQU64        448(CX), Z4
-	VMOVDQU64        512(CX), Z9
-	VMOVDQU64        576(CX), Z8
-	VPSRLQ           $0x33, Z7, Z6
-	VPTERNLOGQ       $0xea, Z30, Z31, Z7
-	VPSRLQ           $0x33, Z5, Z3
-	VPTERNLOGQ       $0xea, Z30, Z31, Z5
-	VPSRLQ           $0x33, Z4, Z2
-	VPTERNLOGQ       $0xea, Z30, Z31, Z4
-	VPSRLQ           $0x33, Z9, Z1
-	VPTERNLOGQ       $0xea, Z30, Z31, Z9
-	VPSRLQ           $0x33, Z8, Z0
-	VPTERNLOGQ       $0xea, Z30, Z31, Z8
-	VPMULUDQ.BCST    wordsFMA<>+48(SB), Z0, Z0
-	VPADDQ           Z0, Z7, Z0
-	VSUBPD           Z30, Z0, Z0
-	VPADDQ           Z6, Z5, Z6
-	VSUBPD           Z30, Z6, Z6
-	VPADDQ           Z3, Z4, Z3
-	VSUBPD           Z30, Z3, Z3
-	VPADDQ           Z2, Z9, Z2
-	VSUBPD           Z30, Z2, Z2
-	VPADDQ           Z1, Z8, Z1
-	VSUBPD           Z30, Z1, Z1
-	VADDPD           Z30, Z0, Z0
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z0, Z0
-	VADDPD           Z30, Z6, Z6
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z6, Z6
-	VADDPD           Z30, Z3, Z3
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z3, Z3
-	VADDPD           Z30, Z2, Z2
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z2, Z2
-	VADDPD           Z30, Z1, Z1
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z1, Z1
-	VPSRLQ           $0x33, Z0, Z8
-	VPANDQ           Z31, Z0, Z0
-	VPADDQ           Z8, Z6, Z8
-	VPSRLQ           $0x33, Z8, Z6
-	VPANDQ           Z31, Z8, Z8
-	VPADDQ           Z6, Z3, Z6
-	VPSRLQ           $0x33, Z6, Z3
-	VPANDQ           Z31, Z6, Z6
-	VPADDQ           Z3, Z2, Z3
-	VPSRLQ           $0x33, Z3, Z2
-	VPANDQ           Z31, Z3, Z3
-	VPADDQ           Z2, Z1, Z2
-	VPSRLQ           $0x00, Z0, Z0
-	VPSLLQ           $0x33, Z8, Z1
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z1, Z1
-	VPADDQ           Z1, Z0, Z1
-	VPSRLQ           $0x01, Z8, Z8
-	VPSLLQ           $0x32, Z6, Z0
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z0, Z0
-	VPADDQ           Z0, Z8, Z0
-	VPSRLQ           $0x02, Z6, Z6
-	VPSLLQ           $0x31, Z3, Z8
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z8, Z8
-	VPADDQ           Z8, Z6, Z8
-	VPSRLQ           $0x03, Z3, Z3
-	VPSLLQ           $0x30, Z2, Z6
-	VPANDQ.BCST      wordsFMA<>+56(SB), Z6, Z6
-	VPADDQ           Z6, Z3, Z6
-	VPSRLQ           $0x04, Z2, Z2
-	VMOVDQU64        Z1, 640(AX)
-	VMOVDQU64        Z0, 704(AX)
-	VMOVDQU64        Z8, 768(AX)
-	VMOVDQU64        Z6, 832(AX)
-	VMOVDQU64        Z2, 896(AX)
-	LDMXCSR          (SP)
-	VPXOR            X0, X0, X0
-	VMOVDQA64        X0, X16
-	VMOVDQA64        X0, X17
-	VMOVDQA64        X0, X18
-	VMOVDQA64        X0, X19
-	VMOVDQA64        X0, X20
-	VMOVDQA64        X0, X21
-	VMOVDQA64        X0, X22
-	VMOVDQA64        X0, X23
-	VMOVDQA64        X0, X24
-	VMOVDQA64        X0, X25
-	VMOVDQA64        X0, X26
-	VMOVDQA64        X0, X27
-	VMOVDQA64        X0, X28
-	VMOVDQA64        X0, X29
-	VMOVDQA64        X0, X30
-	VMOVDQA64        X0, X31
+	KMOVB         (DX), K1
+	VMOVDQU64     (CX), Z0
+	VPADDQ        320(CX), Z0, Z0
+	VMOVDQU64     64(CX), Z1
+	VPADDQ        384(CX), Z1, Z1
+	VMOVDQU64     128(CX), Z2
+	VPADDQ        448(CX), Z2, Z2
+	VMOVDQU64     192(CX), Z3
+	VPADDQ        512(CX), Z3, Z3
+	VMOVDQU64     256(CX), Z4
+	VPADDQ        576(CX), Z4, Z4
+	VPSRLQ        $0x33, Z0, Z5
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z1, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z1
+	VPSRLQ        $0x33, Z2, Z7
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z3, Z8
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPSRLQ        $0x33, Z4, Z9
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z9, Z9
+	VPADDQ        Z9, Z0, Z9
+	VSUBPD        Z30, Z9, Z9
+	VPADDQ        Z5, Z1, Z5
+	VSUBPD        Z30, Z5, Z5
+	VPADDQ        Z6, Z2, Z6
+	VSUBPD        Z30, Z6, Z6
+	VPADDQ        Z7, Z3, Z7
+	VSUBPD        Z30, Z7, Z7
+	VPADDQ        Z8, Z4, Z8
+	VSUBPD        Z30, Z8, Z8
+	VMOVDQU64     640(CX), Z4
+	VPADDQ        960(CX), Z4, Z4
+	VMOVDQU64     704(CX), Z3
+	VPADDQ        1024(CX), Z3, Z3
+	VMOVDQU64     768(CX), Z2
+	VPADDQ        1088(CX), Z2, Z2
+	VMOVDQU64     832(CX), Z1
+	VPADDQ        1152(CX), Z1, Z1
+	VMOVDQU64     896(CX), Z0
+	VPADDQ        1216(CX), Z0, Z0
+	VPSRLQ        $0x33, Z4, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPSRLQ        $0x33, Z3, Z11
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPSRLQ        $0x33, Z2, Z12
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z1, Z13
+	VPTERNLOGQ    $0xea, Z30, Z31, Z1
+	VPSRLQ        $0x33, Z0, Z14
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z14, Z14
+	VPADDQ        Z14, Z4, Z14
+	VSUBPD        Z30, Z14, Z14
+	VPADDQ        Z10, Z3, Z10
+	VSUBPD        Z30, Z10, Z10
+	VPADDQ        Z11, Z2, Z11
+	VSUBPD        Z30, Z11, Z11
+	VPADDQ        Z12, Z1, Z12
+	VSUBPD        Z30, Z12, Z12
+	VPADDQ        Z13, Z0, Z13
+	VSUBPD        Z30, Z13, Z13
+	VMOVDQU64     Z9, 1600(CX)
+	VMOVDQU64     Z5, 1664(CX)
+	VMOVDQU64     Z6, 1728(CX)
+	VMOVDQU64     Z7, 1792(CX)
+	VMOVDQU64     Z8, 1856(CX)
+	VMOVDQU64     Z14, 2240(CX)
+	VMOVDQU64     Z10, 2304(CX)
+	VMOVDQU64     Z11, 2368(CX)
+	VMOVDQU64     Z12, 2432(CX)
+	VMOVDQU64     Z13, 2496(CX)
+	VPBLENDMQ     Z14, Z9, K1, Z14
+	VMOVDQU64     Z14, 2880(CX)
+	VPBLENDMQ     Z10, Z5, K1, Z10
+	VMOVDQU64     Z10, 2944(CX)
+	VPBLENDMQ     Z11, Z6, K1, Z11
+	VMOVDQU64     Z11, 3008(CX)
+	VPBLENDMQ     Z12, Z7, K1, Z12
+	VMOVDQU64     Z12, 3072(CX)
+	VPBLENDMQ     Z13, Z8, K1, Z13
+	VMOVDQU64     Z13, 3136(CX)
+	VMOVDQU64     (CX), Z0
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z0, Z0
+	VPSUBQ        320(CX), Z0, Z0
+	VMOVDQU64     64(CX), Z1
+	VPADDQ.BCST   wordsFMA<>+8(SB), Z1, Z1
+	VPSUBQ        384(CX), Z1, Z1
+	VMOVDQU64     128(CX), Z2
+	VPADDQ.BCST   wordsFMA<>+16(SB), Z2, Z2
+	VPSUBQ        448(CX), Z2, Z2
+	VMOVDQU64     192(CX), Z3
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z3, Z3
+	VPSUBQ        512(CX), Z3, Z3
+	VMOVDQU64     256(CX), Z4
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z4, Z4
+	VPSUBQ        576(CX), Z4, Z4
+	VPSRLQ        $0x33, Z0, Z5
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z1, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z1
+	VPSRLQ        $0x33, Z2, Z7
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z3, Z8
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPSRLQ        $0x33, Z4, Z9
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z9, Z9
+	VPADDQ        Z9, Z0, Z9
+	VSUBPD        Z30, Z9, Z9
+	VPADDQ        Z5, Z1, Z5
+	VSUBPD        Z30, Z5, Z5
+	VPADDQ        Z6, Z2, Z6
+	VSUBPD        Z30, Z6, Z6
+	VPADDQ        Z7, Z3, Z7
+	VSUBPD        Z30, Z7, Z7
+	VPADDQ        Z8, Z4, Z8
+	VSUBPD        Z30, Z8, Z8
+	VMOVDQU64     640(CX), Z4
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z4, Z4
+	VPSUBQ        960(CX), Z4, Z4
+	VMOVDQU64     704(CX), Z3
+	VPADDQ.BCST   wordsFMA<>+8(SB), Z3, Z3
+	VPSUBQ        1024(CX), Z3, Z3
+	VMOVDQU64     768(CX), Z2
+	VPADDQ.BCST   wordsFMA<>+16(SB), Z2, Z2
+	VPSUBQ        1088(CX), Z2, Z2
+	VMOVDQU64     832(CX), Z1
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z1, Z1
+	VPSUBQ        1152(CX), Z1, Z1
+	VMOVDQU64     896(CX), Z0
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z0, Z0
+	VPSUBQ        1216(CX), Z0, Z0
+	VPSRLQ        $0x33, Z4, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPSRLQ        $0x33, Z3, Z11
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPSRLQ        $0x33, Z2, Z12
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z1, Z13
+	VPTERNLOGQ    $0xea, Z30, Z31, Z1
+	VPSRLQ        $0x33, Z0, Z14
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z14, Z14
+	VPADDQ        Z14, Z4, Z14
+	VSUBPD        Z30, Z14, Z14
+	VPADDQ        Z10, Z3, Z10
+	VSUBPD        Z30, Z10, Z10
+	VPADDQ        Z11, Z2, Z11
+	VSUBPD        Z30, Z11, Z11
+	VPADDQ        Z12, Z1, Z12
+	VSUBPD        Z30, Z12, Z12
+	VPADDQ        Z13, Z0, Z13
+	VSUBPD        Z30, Z13, Z13
+	VMOVDQU64     Z9, 1920(CX)
+	VMOVDQU64     Z5, 1984(CX)
+	VMOVDQU64     Z6, 2048(CX)
+	VMOVDQU64     Z7, 2112(CX)
+	VMOVDQU64     Z8, 2176(CX)
+	VMOVDQU64     Z14, 2560(CX)
+	VMOVDQU64     Z10, 2624(CX)
+	VMOVDQU64     Z11, 2688(CX)
+	VMOVDQU64     Z12, 2752(CX)
+	VMOVDQU64     Z13, 2816(CX)
+	VPBLENDMQ     Z14, Z9, K1, Z14
+	VMOVDQU64     Z14, 3200(CX)
+	VPBLENDMQ     Z10, Z5, K1, Z10
+	VMOVDQU64     Z10, 3264(CX)
+	VPBLENDMQ     Z11, Z6, K1, Z11
+	VMOVDQU64     Z11, 3328(CX)
+	VPBLENDMQ     Z12, Z7, K1, Z12
+	VMOVDQU64     Z12, 3392(CX)
+	VPBLENDMQ     Z13, Z8, K1, Z13
+	VMOVDQU64     Z13, 3456(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
+	VMOVDQU64     1600(CX), Z10
+	VMOVDQU64     1664(CX), Z11
+	VMOVDQU64     1728(CX), Z12
+	VMOVDQU64     1792(CX), Z13
+	VMOVDQU64     1856(CX), Z14
+	VMOVDQU64     2560(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z1
+	VFMADD231PD   Z11, Z15, Z1
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z3
+	VFMADD231PD   Z13, Z15, Z3
+	VPADDQ        Z0, Z4, Z0
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
+	VPADDQ        Z4, Z0, Z4
+	VMOVDQU64     2624(CX), Z0
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
+	VPADDQ        Z5, Z2, Z5
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z11, Z0, Z2
+	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z2, Z5, Z2
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z3
+	VFMADD231PD   Z12, Z0, Z3
+	VPADDQ        Z5, Z4, Z5
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z4
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
+	VPADDQ        Z4, Z5, Z4
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
+	VPADDQ        Z5, Z6, Z5
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQU64     2688(CX), Z1
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z0
+	VFMADD231PD   Z10, Z1, Z0
+	VPADDQ        Z6, Z3, Z6
+	VPADDQ        Z0, Z2, Z0
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z3
+	VFMADD231PD   Z11, Z1, Z3
+	VPADDQ        Z2, Z4, Z2
+	VPADDQ        Z3, Z6, Z3
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z4
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
+	VPADDQ        Z4, Z2, Z4
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
+	VPADDQ        Z2, Z5, Z2
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z5
+	VFMADD231PD   Z14, Z1, Z5
+	VPADDQ        Z6, Z7, Z6
+	VPADDQ        Z5, Z2, Z5
+	VMOVDQU64     2752(CX), Z2
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z1
+	VFMADD231PD   Z10, Z2, Z1
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z1, Z3, Z1
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
+	VPADDQ        Z4, Z7, Z4
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z5
+	VFMADD231PD   Z13, Z2, Z5
+	VPADDQ        Z3, Z6, Z3
+	VPADDQ        Z5, Z7, Z5
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z6
+	VFMADD231PD   Z14, Z2, Z6
+	VPADDQ        Z7, Z8, Z7
+	VPADDQ        Z6, Z3, Z6
+	VMOVDQU64     2816(CX), Z3
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z2
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z2, Z4, Z2
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
+	VPADDQ        Z4, Z5, Z4
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z5
+	VFMADD231PD   Z12, Z3, Z5
+	VPADDQ        Z8, Z6, Z8
+	VPADDQ        Z5, Z4, Z5
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z6
+	VFMADD231PD   Z13, Z3, Z6
+	VPADDQ        Z4, Z7, Z4
+	VPADDQ        Z6, Z8, Z6
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z7
+	VFMADD231PD   Z14, Z3, Z7
+	VPADDQ        Z8, Z9, Z8
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
+	VPSLLQ        $0x04, Z5, Z5
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
+	VPSLLQ        $0x04, Z6, Z6
+	VPADDQ        Z6, Z15, Z6
+	VPADDQ        Z6, Z0, Z6
+	VPADDQ        Z7, Z7, Z0
+	VPADDQ        Z7, Z0, Z0
+	VPSLLQ        $0x04, Z7, Z7
+	VPADDQ        Z7, Z0, Z7
+	VPADDQ        Z7, Z1, Z7
+	VPADDQ        Z8, Z8, Z1
+	VPADDQ        Z8, Z1, Z1
+	VPSLLQ        $0x04, Z8, Z8
+	VPADDQ        Z8, Z1, Z8
+	VPADDQ        Z8, Z2, Z8
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z17
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z9
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z14
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z13
+	VMOVDQU64     1920(CX), Z12
+	VMOVDQU64     1984(CX), Z11
+	VMOVDQU64     2048(CX), Z10
+	VMOVDQU64     2112(CX), Z18
+	VMOVDQU64     2176(CX), Z19
+	VMOVDQU64     2240(CX), Z20
+	VMOVDQA64     Z12, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z22
+	VFMADD231PD   Z12, Z20, Z22
+	VPADDQ        Z21, Z1, Z21
+	VPADDQ        Z22, Z2, Z22
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z20, Z2
+	VSUBPD        Z2, Z28, Z1
+	VFMADD231PD   Z11, Z20, Z1
+	VPADDQ        Z2, Z0, Z2
+	VPADDQ        Z1, Z21, Z1
+	VMOVDQA64     Z10, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z0
+	VFMADD231PD   Z10, Z20, Z0
+	VPADDQ        Z21, Z15, Z21
+	VPADDQ        Z0, Z2, Z0
+	VMOVDQA64     Z18, Z2
+	VFMADD213PD   Z29, Z20, Z2
+	VSUBPD        Z2, Z28, Z15
+	VFMADD231PD   Z18, Z20, Z15
+	VPADDQ        Z2, Z17, Z2
+	VPADDQ        Z15, Z21, Z15
+	VMOVDQA64     Z19, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z17
+	VFMADD231PD   Z19, Z20, Z17
+	VPADDQ        Z21, Z4, Z21
+	VPADDQ        Z17, Z2, Z17
+	VMOVDQU64     2304(CX), Z2
+	VMOVDQA64     Z12, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z20
+	VFMADD231PD   Z12, Z2, Z20
+	VPADDQ        Z4, Z0, Z4
+	VPADDQ        Z20, Z1, Z20
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z2, Z1
+	VSUBPD        Z1, Z28, Z0
+	VFMADD231PD   Z11, Z2, Z0
+	VPADDQ        Z1, Z15, Z1
+	VPADDQ        Z0, Z4, Z0
+	VMOVDQA64     Z10, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z15
+	VFMADD231PD   Z10, Z2, Z15
+	VPADDQ        Z4, Z17, Z4
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z18, Z1
+	VFMADD213PD   Z29, Z2, Z1
+	VSUBPD        Z1, Z28, Z17
+	VFMADD231PD   Z18, Z2, Z17
+	VPADDQ        Z1, Z21, Z1
+	VPADDQ        Z17, Z4, Z17
+	VMOVDQA64     Z19, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z21
+	VFMADD231PD   Z19, Z2, Z21
+	VPADDQ        Z4, Z9, Z4
+	VPADDQ        Z21, Z1, Z21
+	VMOVDQU64     2368(CX), Z1
+	VMOVDQA64     Z12, Z9
+	VFMADD213PD   Z29, Z1, Z9
+	VSUBPD        Z9, Z28, Z2
+	VFMADD231PD   Z12, Z1, Z2
+	VPADDQ        Z9, Z15, Z9
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z1, Z0
+	VSUBPD        Z0, Z28, Z15
+	VFMADD231PD   Z11, Z1, Z15
+	VPADDQ        Z0, Z17, Z0
+	VPADDQ        Z15, Z9, Z15
+	VMOVDQA64     Z10, Z9
+	VFMADD213PD   Z29, Z1, Z9
+	VSUBPD        Z9, Z28, Z17
+	VFMADD231PD   Z10, Z1, Z17
+	VPADDQ        Z9, Z21, Z9
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z18, Z0
+	VFMADD213PD   Z29, Z1, Z0
+	VSUBPD        Z0, Z28, Z21
+	VFMADD231PD   Z18, Z1, Z21
+	VPADDQ        Z0, Z4, Z0
+	VPADDQ        Z21, Z9, Z21
+	VMOVDQA64     Z19, Z9
+	VFMADD213PD   Z29, Z1, Z9
+	VSUBPD        Z9, Z28, Z4
+	VFMADD231PD   Z19, Z1, Z4
+	VPADDQ        Z9, Z14, Z9
+	VPADDQ        Z4, Z0, Z4
+	VMOVDQU64     2432(CX), Z0
+	VMOVDQA64     Z12, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z1
+	VFMADD231PD   Z12, Z0, Z1
+	VPADDQ        Z14, Z17, Z14
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z11, Z15
+	VFMADD213PD   Z29, Z0, Z15
+	VSUBPD        Z15, Z28, Z17
+	VFMADD231PD   Z11, Z0, Z17
+	VPADDQ        Z15, Z21, Z15
+	VPADDQ        Z17, Z14, Z17
+	VMOVDQA64     Z10, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z21
+	VFMADD231PD   Z10, Z0, Z21
+	VPADDQ        Z14, Z4, Z14
+	VPADDQ        Z21, Z15, Z21
+	VMOVDQA64     Z18, Z15
+	VFMADD213PD   Z29, Z0, Z15
+	VSUBPD        Z15, Z28, Z4
+	VFMADD231PD   Z18, Z0, Z4
+	VPADDQ        Z15, Z9, Z15
+	VPADDQ        Z4, Z14, Z4
+	VMOVDQA64     Z19, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z9
+	VFMADD231PD   Z19, Z0, Z9
+	VPADDQ        Z14, Z3, Z14
+	VPADDQ        Z9, Z15, Z9
+	VMOVDQU64     2496(CX), Z15
+	VMOVDQA64     Z12, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z0
+	VFMADD231PD   Z12, Z15, Z0
+	VPADDQ        Z3, Z21, Z3
+	VPADDQ        Z0, Z17, Z0
+	VMOVDQA64     Z11, Z17
+	VFMADD213PD   Z29, Z15, Z17
+	VSUBPD        Z17, Z28, Z21
+	VFMADD231PD   Z11, Z15, Z21
+	VPADDQ        Z17, Z4, Z17
+	VPADDQ        Z21, Z3, Z21
+	VMOVDQA64     Z10, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z10, Z15, Z4
+	VPADDQ        Z3, Z9, Z3
+	VPADDQ        Z4, Z17, Z4
+	VMOVDQA64     Z18, Z17
+	VFMADD213PD   Z29, Z15, Z17
+	VSUBPD        Z17, Z28, Z9
+	VFMADD231PD   Z18, Z15, Z9
+	VPADDQ        Z17, Z14, Z17
+	VPADDQ        Z9, Z3, Z9
+	VMOVDQA64     Z19, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z14
+	VFMADD231PD   Z19, Z15, Z14
+	VPADDQ        Z3, Z13, Z3
+	VPADDQ        Z14, Z17, Z14
+	VPADDQ        Z21, Z21, Z17
+	VPADDQ        Z21, Z17, Z17
+	VPSLLQ        $0x04, Z21, Z21
+	VPADDQ        Z21, Z17, Z21
+	VPADDQ        Z21, Z22, Z21
+	VPADDQ        Z4, Z4, Z22
+	VPADDQ        Z4, Z22, Z22
+	VPSLLQ        $0x04, Z4, Z4
+	VPADDQ        Z4, Z22, Z4
+	VPADDQ        Z4, Z20, Z4
+	VPADDQ        Z9, Z9, Z20
+	VPADDQ        Z9, Z20, Z20
+	VPSLLQ        $0x04, Z9, Z9
+	VPADDQ        Z9, Z20, Z9
+	VPADDQ        Z9, Z2, Z9
+	VPADDQ        Z14, Z14, Z2
+	VPADDQ        Z14, Z2, Z2
+	VPSLLQ        $0x04, Z14, Z14
+	VPADDQ        Z14, Z2, Z14
+	VPADDQ        Z14, Z1, Z14
+	VPADDQ        Z3, Z3, Z1
+	VPADDQ        Z3, Z1, Z1
+	VPSLLQ        $0x04, Z3, Z3
+	VPADDQ        Z3, Z1, Z3
+	VPADDQ        Z3, Z0, Z3
+	VPADDQ        Z21, Z16, Z0
+	VPADDQ        Z4, Z5, Z1
+	VPADDQ        Z9, Z6, Z2
+	VPADDQ        Z14, Z7, Z20
+	VPADDQ        Z3, Z8, Z22
+	VPSRLQ        $0x33, Z0, Z17
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z1, Z13
+	VPTERNLOGQ    $0xea, Z30, Z31, Z1
+	VPSRLQ        $0x33, Z2, Z19
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z20, Z15
+	VPTERNLOGQ    $0xea, Z30, Z31, Z20
+	VPSRLQ        $0x33, Z22, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z22
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z18, Z18
+	VPADDQ        Z18, Z0, Z18
+	VSUBPD        Z30, Z18, Z18
+	VPADDQ        Z17, Z1, Z17
+	VSUBPD        Z30, Z17, Z17
+	VPADDQ        Z13, Z2, Z13
+	VSUBPD        Z30, Z13, Z13
+	VPADDQ        Z19, Z20, Z19
+	VSUBPD        Z30, Z19, Z19
+	VPADDQ        Z15, Z22, Z15
+	VSUBPD        Z30, Z15, Z15
+	VMOVDQU64     Z18, 3520(CX)
+	VMOVDQU64     Z17, 3584(CX)
+	VMOVDQU64     Z13, 3648(CX)
+	VMOVDQU64     Z19, 3712(CX)
+	VMOVDQU64     Z15, 3776(CX)
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z16, Z16
+	VPSUBQ        Z21, Z16, Z21
+	VPADDQ.BCST   wordsFMA<>+8(SB), Z5, Z5
+	VPSUBQ        Z4, Z5, Z4
+	VPADDQ.BCST   wordsFMA<>+16(SB), Z6, Z6
+	VPSUBQ        Z9, Z6, Z9
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z7, Z7
+	VPSUBQ        Z14, Z7, Z14
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z8, Z8
+	VPSUBQ        Z3, Z8, Z3
+	VPSRLQ        $0x33, Z21, Z8
+	VPTERNLOGQ    $0xea, Z30, Z31, Z21
+	VPSRLQ        $0x33, Z4, Z7
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPSRLQ        $0x33, Z9, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z9
+	VPSRLQ        $0x33, Z14, Z5
+	VPTERNLOGQ    $0xea, Z30, Z31, Z14
+	VPSRLQ        $0x33, Z3, Z16
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z16, Z16
+	VPADDQ        Z16, Z21, Z16
+	VSUBPD        Z30, Z16, Z16
+	VPADDQ        Z8, Z4, Z8
+	VSUBPD        Z30, Z8, Z8
+	VPADDQ        Z7, Z9, Z7
+	VSUBPD        Z30, Z7, Z7
+	VPADDQ        Z6, Z14, Z6
+	VSUBPD        Z30, Z6, Z6
+	VPADDQ        Z5, Z3, Z5
+	VSUBPD        Z30, Z5, Z5
+	VMOVDQU64     Z16, 3840(CX)
+	VMOVDQU64     Z8, 3904(CX)
+	VMOVDQU64     Z7, 3968(CX)
+	VMOVDQU64     Z6, 4032(CX)
+	VMOVDQU64     Z5, 4096(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+152(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+160(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+168(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+176(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+184(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+192(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+200(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+208(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
+	VMOVDQU64     2880(CX), Z10
+	VMOVDQU64     2944(CX), Z11
+	VMOVDQU64     3008(CX), Z12
+	VMOVDQU64     3072(CX), Z13
+	VMOVDQU64     3136(CX), Z14
+	VMOVDQA64     Z11, Z15
+	VFMADD213PD   Z29, Z10, Z15
+	VSUBPD        Z15, Z28, Z16
+	VFMADD231PD   Z11, Z10, Z16
+	VPADDQ        Z15, Z2, Z15
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQA64     Z12, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z12, Z10, Z2
+	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z2, Z15, Z2
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z10, Z15
+	VSUBPD        Z15, Z28, Z3
+	VFMADD231PD   Z13, Z10, Z3
+	VPADDQ        Z15, Z4, Z15
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z4
+	VFMADD231PD   Z14, Z10, Z4
+	VPADDQ        Z1, Z5, Z1
+	VPADDQ        Z4, Z15, Z4
+	VMOVDQA64     Z12, Z15
+	VFMADD213PD   Z29, Z11, Z15
+	VSUBPD        Z15, Z28, Z5
+	VFMADD231PD   Z12, Z11, Z5
+	VPADDQ        Z15, Z4, Z15
+	VPADDQ        Z5, Z3, Z5
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z11, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z13, Z11, Z4
+	VPADDQ        Z3, Z1, Z3
+	VPADDQ        Z4, Z15, Z4
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z11, Z15
+	VSUBPD        Z15, Z28, Z1
+	VFMADD231PD   Z14, Z11, Z1
+	VPADDQ        Z15, Z6, Z15
+	VPADDQ        Z1, Z3, Z1
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z12, Z3
+	VSUBPD        Z3, Z28, Z6
+	VFMADD231PD   Z13, Z12, Z6
+	VPADDQ        Z3, Z15, Z3
+	VPADDQ        Z6, Z1, Z6
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z12, Z1
+	VSUBPD        Z1, Z28, Z15
+	VFMADD231PD   Z14, Z12, Z15
+	VPADDQ        Z1, Z7, Z1
+	VPADDQ        Z15, Z3, Z15
+	VMOVDQA64     Z14, Z3
+	VFMADD213PD   Z29, Z13, Z3
+	VSUBPD        Z3, Z28, Z7
+	VFMADD231PD   Z14, Z13, Z7
+	VPADDQ        Z3, Z8, Z3
+	VPADDQ        Z7, Z1, Z7
+	VPADDQ        Z16, Z16, Z16
+	VPADDQ        Z2, Z2, Z2
+	VPADDQ        Z5, Z5, Z5
+	VPADDQ        Z4, Z4, Z4
+	VPADDQ        Z6, Z6, Z6
+	VPADDQ        Z15, Z15, Z15
+	VPADDQ        Z7, Z7, Z7
+	VPADDQ        Z3, Z3, Z3
+	VMOVDQA64     Z10, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z8
+	VFMADD231PD   Z10, Z10, Z8
+	VPADDQ        Z1, Z16, Z1
+	VPADDQ        Z8, Z0, Z8
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z11, Z0
+	VSUBPD        Z0, Z28, Z16
+	VFMADD231PD   Z11, Z11, Z16
+	VPADDQ        Z0, Z5, Z0
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z12, Z2
+	VFMADD213PD   Z29, Z12, Z2
+	VSUBPD        Z2, Z28, Z5
+	VFMADD231PD   Z12, Z12, Z5
+	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z4, Z5
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z13, Z4
+	VSUBPD        Z4, Z28, Z6
+	VFMADD231PD   Z13, Z13, Z6
+	VPADDQ        Z4, Z7, Z4
+	VPADDQ        Z6, Z15, Z6
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z14, Z15
+	VSUBPD        Z15, Z28, Z7
+	VFMADD231PD   Z14, Z14, Z7
+	VPADDQ        Z15, Z9, Z15
+	VPADDQ        Z7, Z3, Z7
+	VPADDQ        Z2, Z2, Z3
+	VPADDQ        Z2, Z3, Z3
+	VPSLLQ        $0x04, Z2, Z2
+	VPADDQ        Z2, Z3, Z2
+	VPADDQ        Z2, Z8, Z2
+	VPADDQ        Z6, Z6, Z8
+	VPADDQ        Z6, Z8, Z8
+	VPSLLQ        $0x04, Z6, Z6
+	VPADDQ        Z6, Z8, Z6
+	VPADDQ        Z6, Z1, Z6
+	VPADDQ        Z4, Z4, Z1
+	VPADDQ        Z4, Z1, Z1
+	VPSLLQ        $0x04, Z4, Z4
+	VPADDQ        Z4, Z1, Z4
+	VPADDQ        Z4, Z16, Z4
+	VPADDQ        Z7, Z7, Z16
+	VPADDQ        Z7, Z16, Z16
+	VPSLLQ        $0x04, Z7, Z7
+	VPADDQ        Z7, Z16, Z7
+	VPADDQ        Z7, Z0, Z7
+	VPADDQ        Z15, Z15, Z0
+	VPADDQ        Z15, Z0, Z0
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z0, Z15
+	VPADDQ        Z15, Z5, Z15
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+152(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+160(SB), Z16
+	VPBROADCASTQ  wordsFMA<>+168(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+176(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+184(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+192(SB), Z9
+	VPBROADCASTQ  wordsFMA<>+200(SB), Z14
+	VPBROADCASTQ  wordsFMA<>+208(SB), Z13
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z12
+	VMOVDQU64     3200(CX), Z11
+	VMOVDQU64     3264(CX), Z10
+	VMOVDQU64     3328(CX), Z17
+	VMOVDQU64     3392(CX), Z18
+	VMOVDQU64     3456(CX), Z19
+	VMOVDQA64     Z10, Z20
+	VFMADD213PD   Z29, Z11, Z20
+	VSUBPD        Z20, Z28, Z21
+	VFMADD231PD   Z10, Z11, Z21
+	VPADDQ        Z20, Z16, Z20
+	VPADDQ        Z21, Z0, Z21
+	VMOVDQA64     Z17, Z0
+	VFMADD213PD   Z29, Z11, Z0
+	VSUBPD        Z0, Z28, Z16
+	VFMADD231PD   Z17, Z11, Z16
+	VPADDQ        Z0, Z1, Z0
+	VPADDQ        Z16, Z20, Z16
+	VMOVDQA64     Z18, Z20
+	VFMADD213PD   Z29, Z11, Z20
+	VSUBPD        Z20, Z28, Z1
+	VFMADD231PD   Z18, Z11, Z1
+	VPADDQ        Z20, Z8, Z20
+	VPADDQ        Z1, Z0, Z1
+	VMOVDQA64     Z19, Z0
+	VFMADD213PD   Z29, Z11, Z0
+	VSUBPD        Z0, Z28, Z8
+	VFMADD231PD   Z19, Z11, Z8
+	VPADDQ        Z0, Z3, Z0
+	VPADDQ        Z8, Z20, Z8
+	VMOVDQA64     Z17, Z20
+	VFMADD213PD   Z29, Z10, Z20
+	VSUBPD        Z20, Z28, Z3
+	VFMADD231PD   Z17, Z10, Z3
+	VPADDQ        Z20, Z8, Z20
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z18, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z8
+	VFMADD231PD   Z18, Z10, Z8
+	VPADDQ        Z1, Z0, Z1
+	VPADDQ        Z8, Z20, Z8
+	VMOVDQA64     Z19, Z20
+	VFMADD213PD   Z29, Z10, Z20
+	VSUBPD        Z20, Z28, Z0
+	VFMADD231PD   Z19, Z10, Z0
+	VPADDQ        Z20, Z9, Z20
+	VPADDQ        Z0, Z1, Z0
+	VMOVDQA64     Z18, Z1
+	VFMADD213PD   Z29, Z17, Z1
+	VSUBPD        Z1, Z28, Z9
+	VFMADD231PD   Z18, Z17, Z9
+	VPADDQ        Z1, Z20, Z1
+	VPADDQ        Z9, Z0, Z9
+	VMOVDQA64     Z19, Z0
+	VFMADD213PD   Z29, Z17, Z0
+	VSUBPD        Z0, Z28, Z20
+	VFMADD231PD   Z19, Z17, Z20
+	VPADDQ        Z0, Z14, Z0
+	VPADDQ        Z20, Z1, Z20
+	VMOVDQA64     Z19, Z1
+	VFMADD213PD   Z29, Z18, Z1
+	VSUBPD        Z1, Z28, Z14
+	VFMADD231PD   Z19, Z18, Z14
+	VPADDQ        Z1, Z13, Z1
+	VPADDQ        Z14, Z0, Z14
+	VPADDQ        Z21, Z21, Z21
+	VPADDQ        Z16, Z16, Z16
+	VPADDQ        Z3, Z3, Z3
+	VPADDQ        Z8, Z8, Z8
+	VPADDQ        Z9, Z9, Z9
+	VPADDQ        Z20, Z20, Z20
+	VPADDQ        Z14, Z14, Z14
+	VPADDQ        Z1, Z1, Z1
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z11, Z0
+	VSUBPD        Z0, Z28, Z13
+	VFMADD231PD   Z11, Z11, Z13
+	VPADDQ        Z0, Z21, Z0
+	VPADDQ        Z13, Z5, Z13
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z10, Z5
+	VSUBPD        Z5, Z28, Z21
+	VFMADD231PD   Z10, Z10, Z21
+	VPADDQ        Z5, Z3, Z5
+	VPADDQ        Z21, Z16, Z21
+	VMOVDQA64     Z17, Z16
+	VFMADD213PD   Z29, Z17, Z16
+	VSUBPD        Z16, Z28, Z3
+	VFMADD231PD   Z17, Z17, Z3
+	VPADDQ        Z16, Z9, Z16
+	VPADDQ        Z3, Z8, Z3
+	VMOVDQA64     Z18, Z8
+	VFMADD213PD   Z29, Z18, Z8
+	VSUBPD        Z8, Z28, Z9
+	VFMADD231PD   Z18, Z18, Z9
+	VPADDQ        Z8, Z14, Z8
+	VPADDQ        Z9, Z20, Z9
+	VMOVDQA64     Z19, Z20
+	VFMADD213PD   Z29, Z19, Z20
+	VSUBPD        Z20, Z28, Z14
+	VFMADD231PD   Z19, Z19, Z14
+	VPADDQ        Z20, Z12, Z20
+	VPADDQ        Z14, Z1, Z14
+	VPADDQ        Z16, Z16, Z1
+	VPADDQ        Z16, Z1, Z1
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z16, Z13, Z16
+	VPADDQ        Z9, Z9, Z13
+	VPADDQ        Z9, Z13, Z13
+	VPSLLQ        $0x04, Z9, Z9
+	VPADDQ        Z9, Z13, Z9
+	VPADDQ        Z9, Z0, Z9
+	VPADDQ        Z8, Z8, Z0
+	VPADDQ        Z8, Z0, Z0
+	VPSLLQ        $0x04, Z8, Z8
+	VPADDQ        Z8, Z0, Z8
+	VPADDQ        Z8, Z21, Z8
+	VPADDQ        Z14, Z14, Z21
+	VPADDQ        Z14, Z21, Z21
+	VPSLLQ        $0x04, Z14, Z14
+	VPADDQ        Z14, Z21, Z14
+	VPADDQ        Z14, Z5, Z14
+	VPADDQ        Z20, Z20, Z5
+	VPADDQ        Z20, Z5, Z5
+	VPSLLQ        $0x04, Z20, Z20
+	VPADDQ        Z20, Z5, Z20
+	VPADDQ        Z20, Z3, Z20
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z2, Z3
+	VPSUBQ        Z16, Z3, Z3
+	VPADDQ.BCST   wordsFMA<>+8(SB), Z6, Z5
+	VPSUBQ        Z9, Z5, Z5
+	VPADDQ.BCST   wordsFMA<>+16(SB), Z4, Z21
+	VPSUBQ        Z8, Z21, Z21
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z7, Z0
+	VPSUBQ        Z14, Z0, Z0
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z15, Z13
+	VPSUBQ        Z20, Z13, Z13
+	VPSRLQ        $0x33, Z3, Z1
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPSRLQ        $0x33, Z5, Z12
+	VPTERNLOGQ    $0xea, Z30, Z31, Z5
+	VPSRLQ        $0x33, Z21, Z19
+	VPTERNLOGQ    $0xea, Z30, Z31, Z21
+	VPSRLQ        $0x33, Z0, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z13, Z17
+	VPTERNLOGQ    $0xea, Z30, Z31, Z13
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z17, Z17
+	VPADDQ        Z17, Z3, Z17
+	VSUBPD        Z30, Z17, Z17
+	VPADDQ        Z1, Z5, Z1
+	VSUBPD        Z30, Z1, Z1
+	VPADDQ        Z12, Z21, Z12
+	VSUBPD        Z30, Z12, Z12
+	VPADDQ        Z19, Z0, Z19
+	VSUBPD        Z30, Z19, Z19
+	VPADDQ        Z18, Z13, Z18
+	VSUBPD        Z30, Z18, Z18
+	VMOVDQU64     Z17, 4800(CX)
+	VMOVDQU64     Z1, 4864(CX)
+	VMOVDQU64     Z12, 4928(CX)
+	VMOVDQU64     Z19, 4992(CX)
+	VMOVDQU64     Z18, 5056(CX)
+	VMOVDQA64     Z2, Z13
+	VMOVDQA64     Z6, Z0
+	VMOVDQA64     Z4, Z21
+	VMOVDQA64     Z7, Z5
+	VMOVDQA64     Z15, Z3
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z10
+	VPADDQ.BCST   wordsFMA<>+72(SB), Z13, Z13
+	VPADDQ.BCST   wordsFMA<>+216(SB), Z0, Z0
+	VPADDQ.BCST   wordsFMA<>+216(SB), Z21, Z21
+	VPADDQ.BCST   wordsFMA<>+216(SB), Z5, Z5
+	VPADDQ.BCST   wordsFMA<>+216(SB), Z3, Z3
+	VPBROADCASTQ  wordsFMA<>+40(SB), Z11
+	VMOVDQA64     Z11, Z22
+	VFMADD213PD   Z29, Z17, Z22
+	VSUBPD        Z22, Z28, Z23
+	VFMADD231PD   Z11, Z17, Z23
+	VPADDQ        Z22, Z0, Z22
+	VPADDQ        Z23, Z13, Z23
+	VMOVDQA64     Z11, Z13
+	VFMADD213PD   Z29, Z1, Z13
+	VSUBPD        Z13, Z28, Z0
+	VFMADD231PD   Z11, Z1, Z0
+	VPADDQ        Z13, Z21, Z13
+	VPADDQ        Z0, Z22, Z0
+	VMOVDQA64     Z11, Z22
+	VFMADD213PD   Z29, Z12, Z22
+	VSUBPD        Z22, Z28, Z21
+	VFMADD231PD   Z11, Z12, Z21
+	VPADDQ        Z22, Z5, Z22
+	VPADDQ        Z21, Z13, Z21
+	VMOVDQA64     Z11, Z13
+	VFMADD213PD   Z29, Z19, Z13
+	VSUBPD        Z13, Z28, Z5
+	VFMADD231PD   Z11, Z19, Z5
+	VPADDQ        Z13, Z3, Z13
+	VPADDQ        Z5, Z22, Z5
+	VMOVDQA64     Z11, Z22
+	VFMADD213PD   Z29, Z18, Z22
+	VSUBPD        Z22, Z28, Z3
+	VFMADD231PD   Z11, Z18, Z3
+	VPADDQ        Z22, Z10, Z22
+	VPADDQ        Z3, Z13, Z3
+	VPADDQ        Z22, Z22, Z13
+	VPADDQ        Z22, Z13, Z13
+	VPSLLQ        $0x04, Z22, Z22
+	VPADDQ        Z22, Z13, Z22
+	VPADDQ        Z22, Z23, Z22
+	VPSRLQ        $0x33, Z22, Z23
+	VPTERNLOGQ    $0xea, Z30, Z31, Z22
+	VPSRLQ        $0x33, Z0, Z13
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z21, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z21
+	VPSRLQ        $0x33, Z5, Z11
+	VPTERNLOGQ    $0xea, Z30, Z31, Z5
+	VPSRLQ        $0x33, Z3, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z18, Z18
+	VPADDQ        Z18, Z22, Z18
+	VSUBPD        Z30, Z18, Z18
+	VPADDQ        Z23, Z0, Z23
+	VSUBPD        Z30, Z23, Z23
+	VPADDQ        Z13, Z21, Z13
+	VSUBPD        Z30, Z13, Z13
+	VPADDQ        Z10, Z5, Z10
+	VSUBPD        Z30, Z10, Z10
+	VPADDQ        Z11, Z3, Z11
+	VSUBPD        Z30, Z11, Z11
+	VMOVDQU64     Z18, 5120(CX)
+	VMOVDQU64     Z23, 5184(CX)
+	VMOVDQU64     Z13, 5248(CX)
+	VMOVDQU64     Z10, 5312(CX)
+	VMOVDQU64     Z11, 5376(CX)
+	VPSRLQ        $0x33, Z16, Z11
+	VPTERNLOGQ    $0xea, Z30, Z31, Z16
+	VPSRLQ        $0x33, Z9, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z9
+	VPSRLQ        $0x33, Z8, Z13
+	VPTERNLOGQ    $0xea, Z30, Z31, Z8
+	VPSRLQ        $0x33, Z14, Z23
+	VPTERNLOGQ    $0xea, Z30, Z31, Z14
+	VPSRLQ        $0x33, Z20, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z20
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z18, Z18
+	VPADDQ        Z18, Z16, Z18
+	VSUBPD        Z30, Z18, Z18
+	VPADDQ        Z11, Z9, Z11
+	VSUBPD        Z30, Z11, Z11
+	VPADDQ        Z10, Z8, Z10
+	VSUBPD        Z30, Z10, Z10
+	VPADDQ        Z13, Z14, Z13
+	VSUBPD        Z30, Z13, Z13
+	VPADDQ        Z23, Z20, Z23
+	VSUBPD        Z30, Z23, Z23
+	VMOVDQU64     Z18, 4480(CX)
+	VMOVDQU64     Z11, 4544(CX)
+	VMOVDQU64     Z10, 4608(CX)
+	VMOVDQU64     Z13, 4672(CX)
+	VMOVDQU64     Z23, 4736(CX)
+	VPSRLQ        $0x33, Z2, Z23
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z6, Z13
+	VPTERNLOGQ    $0xea, Z30, Z31, Z6
+	VPSRLQ        $0x33, Z4, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPSRLQ        $0x33, Z7, Z11
+	VPTERNLOGQ    $0xea, Z30, Z31, Z7
+	VPSRLQ        $0x33, Z15, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z15
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z18, Z18
+	VPADDQ        Z18, Z2, Z18
+	VSUBPD        Z30, Z18, Z18
+	VPADDQ        Z23, Z6, Z23
+	VSUBPD        Z30, Z23, Z23
+	VPADDQ        Z13, Z4, Z13
+	VSUBPD        Z30, Z13, Z13
+	VPADDQ        Z10, Z7, Z10
+	VSUBPD        Z30, Z10, Z10
+	VPADDQ        Z11, Z15, Z11
+	VSUBPD        Z30, Z11, Z11
+	VMOVDQU64     Z18, 4160(CX)
+	VMOVDQU64     Z23, 4224(CX)
+	VMOVDQU64     Z13, 4288(CX)
+	VMOVDQU64     Z10, 4352(CX)
+	VMOVDQU64     Z11, 4416(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+152(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+160(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+168(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+176(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+184(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+192(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+200(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+208(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
+	VMOVDQU64     3520(CX), Z10
+	VMOVDQU64     3584(CX), Z11
+	VMOVDQU64     3648(CX), Z12
+	VMOVDQU64     3712(CX), Z13
+	VMOVDQU64     3776(CX), Z14
+	VMOVDQA64     Z11, Z15
+	VFMADD213PD   Z29, Z10, Z15
+	VSUBPD        Z15, Z28, Z16
+	VFMADD231PD   Z11, Z10, Z16
+	VPADDQ        Z15, Z2, Z15
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQA64     Z12, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z12, Z10, Z2
+	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z2, Z15, Z2
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z10, Z15
+	VSUBPD        Z15, Z28, Z3
+	VFMADD231PD   Z13, Z10, Z3
+	VPADDQ        Z15, Z4, Z15
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z4
+	VFMADD231PD   Z14, Z10, Z4
+	VPADDQ        Z1, Z5, Z1
+	VPADDQ        Z4, Z15, Z4
+	VMOVDQA64     Z12, Z15
+	VFMADD213PD   Z29, Z11, Z15
+	VSUBPD        Z15, Z28, Z5
+	VFMADD231PD   Z12, Z11, Z5
+	VPADDQ        Z15, Z4, Z15
+	VPADDQ        Z5, Z3, Z5
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z11, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z13, Z11, Z4
+	VPADDQ        Z3, Z1, Z3
+	VPADDQ        Z4, Z15, Z4
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z11, Z15
+	VSUBPD        Z15, Z28, Z1
+	VFMADD231PD   Z14, Z11, Z1
+	VPADDQ        Z15, Z6, Z15
+	VPADDQ        Z1, Z3, Z1
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z12, Z3
+	VSUBPD        Z3, Z28, Z6
+	VFMADD231PD   Z13, Z12, Z6
+	VPADDQ        Z3, Z15, Z3
+	VPADDQ        Z6, Z1, Z6
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z12, Z1
+	VSUBPD        Z1, Z28, Z15
+	VFMADD231PD   Z14, Z12, Z15
+	VPADDQ        Z1, Z7, Z1
+	VPADDQ        Z15, Z3, Z15
+	VMOVDQA64     Z14, Z3
+	VFMADD213PD   Z29, Z13, Z3
+	VSUBPD        Z3, Z28, Z7
+	VFMADD231PD   Z14, Z13, Z7
+	VPADDQ        Z3, Z8, Z3
+	VPADDQ        Z7, Z1, Z7
+	VPADDQ        Z16, Z16, Z16
+	VPADDQ        Z2, Z2, Z2
+	VPADDQ        Z5, Z5, Z5
+	VPADDQ        Z4, Z4, Z4
+	VPADDQ        Z6, Z6, Z6
+	VPADDQ        Z15, Z15, Z15
+	VPADDQ        Z7, Z7, Z7
+	VPADDQ        Z3, Z3, Z3
+	VMOVDQA64     Z10, Z1
+	VFMADD213PD   Z29, Z10, Z1
+	VSUBPD        Z1, Z28, Z8
+	VFMADD231PD   Z10, Z10, Z8
+	VPADDQ        Z1, Z16, Z1
+	VPADDQ        Z8, Z0, Z8
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z11, Z0
+	VSUBPD        Z0, Z28, Z16
+	VFMADD231PD   Z11, Z11, Z16
+	VPADDQ        Z0, Z5, Z0
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z12, Z2
+	VFMADD213PD   Z29, Z12, Z2
+	VSUBPD        Z2, Z28, Z5
+	VFMADD231PD   Z12, Z12, Z5
+	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z4, Z5
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z13, Z4
+	VSUBPD        Z4, Z28, Z6
+	VFMADD231PD   Z13, Z13, Z6
+	VPADDQ        Z4, Z7, Z4
+	VPADDQ        Z6, Z15, Z6
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z14, Z15
+	VSUBPD        Z15, Z28, Z7
+	VFMADD231PD   Z14, Z14, Z7
+	VPADDQ        Z15, Z9, Z15
+	VPADDQ        Z7, Z3, Z7
+	VPADDQ        Z2, Z2, Z3
+	VPADDQ        Z2, Z3, Z3
+	VPSLLQ        $0x04, Z2, Z2
+	VPADDQ        Z2, Z3, Z2
+	VPADDQ        Z2, Z8, Z2
+	VPADDQ        Z6, Z6, Z8
+	VPADDQ        Z6, Z8, Z8
+	VPSLLQ        $0x04, Z6, Z6
+	VPADDQ        Z6, Z8, Z6
+	VPADDQ        Z6, Z1, Z6
+	VPADDQ        Z4, Z4, Z1
+	VPADDQ        Z4, Z1, Z1
+	VPSLLQ        $0x04, Z4, Z4
+	VPADDQ        Z4, Z1, Z4
+	VPADDQ        Z4, Z16, Z4
+	VPADDQ        Z7, Z7, Z16
+	VPADDQ        Z7, Z16, Z16
+	VPSLLQ        $0x04, Z7, Z7
+	VPADDQ        Z7, Z16, Z7
+	VPADDQ        Z7, Z0, Z7
+	VPADDQ        Z15, Z15, Z0
+	VPADDQ        Z15, Z0, Z0
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z0, Z15
+	VPADDQ        Z15, Z5, Z15
+	VMOVDQU64     Z2, 640(CX)
+	VMOVDQU64     Z6, 704(CX)
+	VMOVDQU64     Z4, 768(CX)
+	VMOVDQU64     Z7, 832(CX)
+	VMOVDQU64     Z15, 896(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+152(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+160(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+168(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+176(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+184(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+192(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+200(SB), Z16
+	VPBROADCASTQ  wordsFMA<>+208(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z8
+	VMOVDQU64     3840(CX), Z3
+	VMOVDQU64     3904(CX), Z9
+	VMOVDQU64     3968(CX), Z14
+	VMOVDQU64     4032(CX), Z13
+	VMOVDQU64     4096(CX), Z12
+	VMOVDQA64     Z9, Z11
+	VFMADD213PD   Z29, Z3, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z9, Z3, Z10
+	VPADDQ        Z11, Z4, Z11
+	VPADDQ        Z10, Z7, Z10
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z3, Z7
+	VSUBPD        Z7, Z28, Z4
+	VFMADD231PD   Z14, Z3, Z4
+	VPADDQ        Z7, Z6, Z7
+	VPADDQ        Z4, Z11, Z4
+	VMOVDQA64     Z13, Z11
+	VFMADD213PD   Z29, Z3, Z11
+	VSUBPD        Z11, Z28, Z6
+	VFMADD231PD   Z13, Z3, Z6
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z6, Z7, Z6
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z3, Z7
+	VSUBPD        Z7, Z28, Z2
+	VFMADD231PD   Z12, Z3, Z2
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z2, Z11, Z2
+	VMOVDQA64     Z14, Z11
+	VFMADD213PD   Z29, Z9, Z11
+	VSUBPD        Z11, Z28, Z5
+	VFMADD231PD   Z14, Z9, Z5
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z5, Z6, Z5
+	VMOVDQA64     Z13, Z6
+	VFMADD213PD   Z29, Z9, Z6
+	VSUBPD        Z6, Z28, Z2
+	VFMADD231PD   Z13, Z9, Z2
+	VPADDQ        Z6, Z7, Z6
+	VPADDQ        Z2, Z11, Z2
+	VMOVDQA64     Z12, Z11
+	VFMADD213PD   Z29, Z9, Z11
+	VSUBPD        Z11, Z28, Z7
+	VFMADD231PD   Z12, Z9, Z7
+	VPADDQ        Z11, Z0, Z11
+	VPADDQ        Z7, Z6, Z7
+	VMOVDQA64     Z13, Z6
+	VFMADD213PD   Z29, Z14, Z6
+	VSUBPD        Z6, Z28, Z0
+	VFMADD231PD   Z13, Z14, Z0
+	VPADDQ        Z6, Z11, Z6
+	VPADDQ        Z0, Z7, Z0
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z14, Z7
+	VSUBPD        Z7, Z28, Z11
+	VFMADD231PD   Z12, Z14, Z11
+	VPADDQ        Z7, Z16, Z7
+	VPADDQ        Z11, Z6, Z11
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z13, Z6
+	VSUBPD        Z6, Z28, Z16
+	VFMADD231PD   Z12, Z13, Z16
+	VPADDQ        Z6, Z1, Z6
+	VPADDQ        Z16, Z7, Z16
+	VPADDQ        Z10, Z10, Z10
+	VPADDQ        Z4, Z4, Z4
+	VPADDQ        Z5, Z5, Z5
+	VPADDQ        Z2, Z2, Z2
+	VPADDQ        Z0, Z0, Z0
+	VPADDQ        Z11, Z11, Z11
+	VPADDQ        Z16, Z16, Z16
+	VPADDQ        Z6, Z6, Z6
+	VMOVDQA64     Z3, Z7
+	VFMADD213PD   Z29, Z3, Z7
+	VSUBPD        Z7, Z28, Z1
+	VFMADD231PD   Z3, Z3, Z1
+	VPADDQ        Z7, Z10, Z7
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z9, Z15
+	VFMADD213PD   Z29, Z9, Z15
+	VSUBPD        Z15, Z28, Z10
+	VFMADD231PD   Z9, Z9, Z10
+	VPADDQ        Z15, Z5, Z15
+	VPADDQ        Z10, Z4, Z10
+	VMOVDQA64     Z14, Z4
+	VFMADD213PD   Z29, Z14, Z4
+	VSUBPD        Z4, Z28, Z5
+	VFMADD231PD   Z14, Z14, Z5
+	VPADDQ        Z4, Z0, Z4
+	VPADDQ        Z5, Z2, Z5
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z13, Z2
+	VSUBPD        Z2, Z28, Z0
+	VFMADD231PD   Z13, Z13, Z0
+	VPADDQ        Z2, Z16, Z2
+	VPADDQ        Z0, Z11, Z0
+	VMOVDQA64     Z12, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z16
+	VFMADD231PD   Z12, Z12, Z16
+	VPADDQ        Z11, Z8, Z11
+	VPADDQ        Z16, Z6, Z16
+	VPADDQ        Z4, Z4, Z6
+	VPADDQ        Z4, Z6, Z6
+	VPSLLQ        $0x04, Z4, Z4
+	VPADDQ        Z4, Z6, Z4
+	VPADDQ        Z4, Z1, Z4
+	VPADDQ        Z0, Z0, Z1
+	VPADDQ        Z0, Z1, Z1
+	VPSLLQ        $0x04, Z0, Z0
+	VPADDQ        Z0, Z1, Z0
+	VPADDQ        Z0, Z7, Z0
+	VPADDQ        Z2, Z2, Z7
+	VPADDQ        Z2, Z7, Z7
+	VPSLLQ        $0x04, Z2, Z2
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z2, Z10, Z2
+	VPADDQ        Z16, Z16, Z10
+	VPADDQ        Z16, Z10, Z10
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z10, Z16
+	VPADDQ        Z16, Z15, Z16
+	VPADDQ        Z11, Z11, Z15
+	VPADDQ        Z11, Z15, Z15
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z15, Z11
+	VPADDQ        Z11, Z5, Z11
+	VPSRLQ        $0x33, Z4, Z5
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPSRLQ        $0x33, Z0, Z15
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z2, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z16, Z7
+	VPTERNLOGQ    $0xea, Z30, Z31, Z16
+	VPSRLQ        $0x33, Z11, Z1
+	VPTERNLOGQ    $0xea, Z30, Z31, Z11
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z1, Z1
+	VPADDQ        Z1, Z4, Z1
+	VSUBPD        Z30, Z1, Z1
+	VPADDQ        Z5, Z0, Z5
+	VSUBPD        Z30, Z5, Z5
+	VPADDQ        Z15, Z2, Z15
+	VSUBPD        Z30, Z15, Z15
+	VPADDQ        Z10, Z16, Z10
+	VSUBPD        Z30, Z10, Z10
+	VPADDQ        Z7, Z11, Z7
+	VSUBPD        Z30, Z7, Z7
+	VMOVDQU64     Z1, 5440(CX)
+	VMOVDQU64     Z5, 5504(CX)
+	VMOVDQU64     Z15, 5568(CX)
+	VMOVDQU64     Z10, 5632(CX)
+	VMOVDQU64     Z7, 5696(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
+	VMOVDQU64     4480(CX), Z10
+	VMOVDQU64     4544(CX), Z11
+	VMOVDQU64     4608(CX), Z12
+	VMOVDQU64     4672(CX), Z13
+	VMOVDQU64     4736(CX), Z14
+	VMOVDQU64     4160(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z1
+	VFMADD231PD   Z11, Z15, Z1
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z3
+	VFMADD231PD   Z13, Z15, Z3
+	VPADDQ        Z0, Z4, Z0
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
+	VPADDQ        Z4, Z0, Z4
+	VMOVDQU64     4224(CX), Z0
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
+	VPADDQ        Z5, Z2, Z5
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z11, Z0, Z2
+	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z2, Z5, Z2
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z3
+	VFMADD231PD   Z12, Z0, Z3
+	VPADDQ        Z5, Z4, Z5
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z4
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
+	VPADDQ        Z4, Z5, Z4
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
+	VPADDQ        Z5, Z6, Z5
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQU64     4288(CX), Z1
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z0
+	VFMADD231PD   Z10, Z1, Z0
+	VPADDQ        Z6, Z3, Z6
+	VPADDQ        Z0, Z2, Z0
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z3
+	VFMADD231PD   Z11, Z1, Z3
+	VPADDQ        Z2, Z4, Z2
+	VPADDQ        Z3, Z6, Z3
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z4
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
+	VPADDQ        Z4, Z2, Z4
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
+	VPADDQ        Z2, Z5, Z2
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z5
+	VFMADD231PD   Z14, Z1, Z5
+	VPADDQ        Z6, Z7, Z6
+	VPADDQ        Z5, Z2, Z5
+	VMOVDQU64     4352(CX), Z2
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z1
+	VFMADD231PD   Z10, Z2, Z1
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z1, Z3, Z1
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
+	VPADDQ        Z4, Z7, Z4
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z5
+	VFMADD231PD   Z13, Z2, Z5
+	VPADDQ        Z3, Z6, Z3
+	VPADDQ        Z5, Z7, Z5
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z6
+	VFMADD231PD   Z14, Z2, Z6
+	VPADDQ        Z7, Z8, Z7
+	VPADDQ        Z6, Z3, Z6
+	VMOVDQU64     4416(CX), Z3
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z2
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z2, Z4, Z2
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
+	VPADDQ        Z4, Z5, Z4
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z5
+	VFMADD231PD   Z12, Z3, Z5
+	VPADDQ        Z8, Z6, Z8
+	VPADDQ        Z5, Z4, Z5
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z6
+	VFMADD231PD   Z13, Z3, Z6
+	VPADDQ        Z4, Z7, Z4
+	VPADDQ        Z6, Z8, Z6
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z7
+	VFMADD231PD   Z14, Z3, Z7
+	VPADDQ        Z8, Z9, Z8
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
+	VPSLLQ        $0x04, Z5, Z5
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
+	VPSLLQ        $0x04, Z6, Z6
+	VPADDQ        Z6, Z15, Z6
+	VPADDQ        Z6, Z0, Z6
+	VPADDQ        Z7, Z7, Z0
+	VPADDQ        Z7, Z0, Z0
+	VPSLLQ        $0x04, Z7, Z7
+	VPADDQ        Z7, Z0, Z7
+	VPADDQ        Z7, Z1, Z7
+	VPADDQ        Z8, Z8, Z1
+	VPADDQ        Z8, Z1, Z1
+	VPSLLQ        $0x04, Z8, Z8
+	VPADDQ        Z8, Z1, Z8
+	VPADDQ        Z8, Z2, Z8
+	VMOVDQU64     Z16, (CX)
+	VMOVDQU64     Z5, 64(CX)
+	VMOVDQU64     Z6, 128(CX)
+	VMOVDQU64     Z7, 192(CX)
+	VMOVDQU64     Z8, 256(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z16
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z17
+	VMOVDQU64     5120(CX), Z4
+	VMOVDQU64     5184(CX), Z9
+	VMOVDQU64     5248(CX), Z14
+	VMOVDQU64     5312(CX), Z3
+	VMOVDQU64     5376(CX), Z13
+	VMOVDQU64     4800(CX), Z12
+	VMOVDQA64     Z4, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z4, Z12, Z10
+	VPADDQ        Z11, Z7, Z11
+	VPADDQ        Z10, Z8, Z10
+	VMOVDQA64     Z9, Z8
+	VFMADD213PD   Z29, Z12, Z8
+	VSUBPD        Z8, Z28, Z7
+	VFMADD231PD   Z9, Z12, Z7
+	VPADDQ        Z8, Z6, Z8
+	VPADDQ        Z7, Z11, Z7
+	VMOVDQA64     Z14, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z6
+	VFMADD231PD   Z14, Z12, Z6
+	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z6, Z8, Z6
+	VMOVDQA64     Z3, Z8
+	VFMADD213PD   Z29, Z12, Z8
+	VSUBPD        Z8, Z28, Z5
+	VFMADD231PD   Z3, Z12, Z5
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z5, Z11, Z5
+	VMOVDQA64     Z13, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z16
+	VFMADD231PD   Z13, Z12, Z16
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQU64     4864(CX), Z8
+	VMOVDQA64     Z4, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z12
+	VFMADD231PD   Z4, Z8, Z12
+	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z12, Z7, Z12
+	VMOVDQA64     Z9, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z6
+	VFMADD231PD   Z9, Z8, Z6
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z6, Z2, Z6
+	VMOVDQA64     Z14, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z5
+	VFMADD231PD   Z14, Z8, Z5
+	VPADDQ        Z2, Z16, Z2
+	VPADDQ        Z5, Z7, Z5
+	VMOVDQA64     Z3, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z3, Z8, Z16
+	VPADDQ        Z7, Z11, Z7
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z11
+	VFMADD231PD   Z13, Z8, Z11
+	VPADDQ        Z2, Z1, Z2
+	VPADDQ        Z11, Z7, Z11
+	VMOVDQU64     4928(CX), Z7
+	VMOVDQA64     Z4, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z8
+	VFMADD231PD   Z4, Z7, Z8
+	VPADDQ        Z1, Z5, Z1
+	VPADDQ        Z8, Z6, Z8
+	VMOVDQA64     Z9, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z5
+	VFMADD231PD   Z9, Z7, Z5
+	VPADDQ        Z6, Z16, Z6
+	VPADDQ        Z5, Z1, Z5
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z16
+	VFMADD231PD   Z14, Z7, Z16
+	VPADDQ        Z1, Z11, Z1
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z3, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z11
+	VFMADD231PD   Z3, Z7, Z11
+	VPADDQ        Z6, Z2, Z6
+	VPADDQ        Z11, Z1, Z11
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z13, Z7, Z2
+	VPADDQ        Z1, Z0, Z1
+	VPADDQ        Z2, Z6, Z2
+	VMOVDQU64     4992(CX), Z6
+	VMOVDQA64     Z4, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z7
+	VFMADD231PD   Z4, Z6, Z7
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z7, Z5, Z7
+	VMOVDQA64     Z9, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z9, Z6, Z16
+	VPADDQ        Z5, Z11, Z5
+	VPADDQ        Z16, Z0, Z16
+	VMOVDQA64     Z14, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z11
+	VFMADD231PD   Z14, Z6, Z11
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z11, Z5, Z11
+	VMOVDQA64     Z3, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z2
+	VFMADD231PD   Z3, Z6, Z2
+	VPADDQ        Z5, Z1, Z5
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z1
+	VFMADD231PD   Z13, Z6, Z1
+	VPADDQ        Z0, Z15, Z0
+	VPADDQ        Z1, Z5, Z1
+	VMOVDQU64     5056(CX), Z5
+	VMOVDQA64     Z4, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z6
+	VFMADD231PD   Z4, Z5, Z6
+	VPADDQ        Z15, Z11, Z15
+	VPADDQ        Z6, Z16, Z6
+	VMOVDQA64     Z9, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z11
+	VFMADD231PD   Z9, Z5, Z11
+	VPADDQ        Z16, Z2, Z16
+	VPADDQ        Z11, Z15, Z11
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z2
+	VFMADD231PD   Z14, Z5, Z2
+	VPADDQ        Z15, Z1, Z15
+	VPADDQ        Z2, Z16, Z2
+	VMOVDQA64     Z3, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z1
+	VFMADD231PD   Z3, Z5, Z1
+	VPADDQ        Z16, Z0, Z16
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z0
+	VFMADD231PD   Z13, Z5, Z0
+	VPADDQ        Z15, Z17, Z15
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z11, Z11, Z16
+	VPADDQ        Z11, Z16, Z16
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z11, Z10, Z11
+	VPADDQ        Z2, Z2, Z10
+	VPADDQ        Z2, Z10, Z10
+	VPSLLQ        $0x04, Z2, Z2
+	VPADDQ        Z2, Z10, Z2
+	VPADDQ        Z2, Z12, Z2
+	VPADDQ        Z1, Z1, Z12
+	VPADDQ        Z1, Z12, Z12
+	VPSLLQ        $0x04, Z1, Z1
+	VPADDQ        Z1, Z12, Z1
+	VPADDQ        Z1, Z8, Z1
+	VPADDQ        Z0, Z0, Z8
+	VPADDQ        Z0, Z8, Z8
+	VPSLLQ        $0x04, Z0, Z0
+	VPADDQ        Z0, Z8, Z0
+	VPADDQ        Z0, Z7, Z0
+	VPADDQ        Z15, Z15, Z7
+	VPADDQ        Z15, Z7, Z7
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z7, Z15
+	VPADDQ        Z15, Z6, Z15
+	VMOVDQU64     Z11, 320(CX)
+	VMOVDQU64     Z2, 384(CX)
+	VMOVDQU64     Z1, 448(CX)
+	VMOVDQU64     Z0, 512(CX)
+	VMOVDQU64     Z15, 576(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
+	VMOVDQU64     5440(CX), Z10
+	VMOVDQU64     5504(CX), Z11
+	VMOVDQU64     5568(CX), Z12
+	VMOVDQU64     5632(CX), Z13
+	VMOVDQU64     5696(CX), Z14
+	VMOVDQU64     1280(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z1
+	VFMADD231PD   Z11, Z15, Z1
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z3
+	VFMADD231PD   Z13, Z15, Z3
+	VPADDQ        Z0, Z4, Z0
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
+	VPADDQ        Z4, Z0, Z4
+	VMOVDQU64     1344(CX), Z0
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
+	VPADDQ        Z5, Z2, Z5
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z11, Z0, Z2
+	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z2, Z5, Z2
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z3
+	VFMADD231PD   Z12, Z0, Z3
+	VPADDQ        Z5, Z4, Z5
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z4
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
+	VPADDQ        Z4, Z5, Z4
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
+	VPADDQ        Z5, Z6, Z5
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQU64     1408(CX), Z1
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z0
+	VFMADD231PD   Z10, Z1, Z0
+	VPADDQ        Z6, Z3, Z6
+	VPADDQ        Z0, Z2, Z0
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z3
+	VFMADD231PD   Z11, Z1, Z3
+	VPADDQ        Z2, Z4, Z2
+	VPADDQ        Z3, Z6, Z3
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z4
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
+	VPADDQ        Z4, Z2, Z4
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
+	VPADDQ        Z2, Z5, Z2
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z5
+	VFMADD231PD   Z14, Z1, Z5
+	VPADDQ        Z6, Z7, Z6
+	VPADDQ        Z5, Z2, Z5
+	VMOVDQU64     1472(CX), Z2
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z1
+	VFMADD231PD   Z10, Z2, Z1
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z1, Z3, Z1
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
+	VPADDQ        Z4, Z7, Z4
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z5
+	VFMADD231PD   Z13, Z2, Z5
+	VPADDQ        Z3, Z6, Z3
+	VPADDQ        Z5, Z7, Z5
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z6
+	VFMADD231PD   Z14, Z2, Z6
+	VPADDQ        Z7, Z8, Z7
+	VPADDQ        Z6, Z3, Z6
+	VMOVDQU64     1536(CX), Z3
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z2
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z2, Z4, Z2
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
+	VPADDQ        Z4, Z5, Z4
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z5
+	VFMADD231PD   Z12, Z3, Z5
+	VPADDQ        Z8, Z6, Z8
+	VPADDQ        Z5, Z4, Z5
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z6
+	VFMADD231PD   Z13, Z3, Z6
+	VPADDQ        Z4, Z7, Z4
+	VPADDQ        Z6, Z8, Z6
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z7
+	VFMADD231PD   Z14, Z3, Z7
+	VPADDQ        Z8, Z9, Z8
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
+	VPSLLQ        $0x04, Z5, Z5
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
+	VPSLLQ        $0x04, Z6, Z6
+	VPADDQ        Z6, Z15, Z6
+	VPADDQ        Z6, Z0, Z6
+	VPADDQ        Z7, Z7, Z0
+	VPADDQ        Z7, Z0, Z0
+	VPSLLQ        $0x04, Z7, Z7
+	VPADDQ        Z7, Z0, Z7
+	VPADDQ        Z7, Z1, Z7
+	VPADDQ        Z8, Z8, Z1
+	VPADDQ        Z8, Z1, Z1
+	VPSLLQ        $0x04, Z8, Z8
+	VPADDQ        Z8, Z1, Z8
+	VPADDQ        Z8, Z2, Z8
+	VMOVDQU64     Z16, 960(CX)
+	VMOVDQU64     Z5, 1024(CX)
+	VMOVDQU64     Z6, 1088(CX)
+	VMOVDQU64     Z7, 1152(CX)
+	VMOVDQU64     Z8, 1216(CX)
+	INCQ          DX
+	DECQ          BX
+	JNZ           ladder8FMAStep
+	VMOVDQU64     (CX), Z0
+	VMOVDQU64     64(CX), Z1
+	VMOVDQU64     128(CX), Z2
+	VMOVDQU64     192(CX), Z3
+	VMOVDQU64     256(CX), Z4
+	VPSRLQ        $0x33, Z0, Z5
+	VPTERNLOGQ    $0xea, Z30, Z31, Z0
+	VPSRLQ        $0x33, Z1, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z1
+	VPSRLQ        $0x33, Z2, Z7
+	VPTERNLOGQ    $0xea, Z30, Z31, Z2
+	VPSRLQ        $0x33, Z3, Z8
+	VPTERNLOGQ    $0xea, Z30, Z31, Z3
+	VPSRLQ        $0x33, Z4, Z9
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z9, Z9
+	VPADDQ        Z9, Z0, Z9
+	VSUBPD        Z30, Z9, Z9
+	VPADDQ        Z5, Z1, Z5
+	VSUBPD        Z30, Z5, Z5
+	VPADDQ        Z6, Z2, Z6
+	VSUBPD        Z30, Z6, Z6
+	VPADDQ        Z7, Z3, Z7
+	VSUBPD        Z30, Z7, Z7
+	VPADDQ        Z8, Z4, Z8
+	VSUBPD        Z30, Z8, Z8
+	VADDPD        Z30, Z9, Z9
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z9, Z9
+	VADDPD        Z30, Z5, Z5
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z5, Z5
+	VADDPD        Z30, Z6, Z6
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z6, Z6
+	VADDPD        Z30, Z7, Z7
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z7, Z7
+	VADDPD        Z30, Z8, Z8
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z8, Z8
+	VPSRLQ        $0x33, Z9, Z4
+	VPANDQ        Z31, Z9, Z9
+	VPADDQ        Z4, Z5, Z4
+	VPSRLQ        $0x33, Z4, Z5
+	VPANDQ        Z31, Z4, Z4
+	VPADDQ        Z5, Z6, Z5
+	VPSRLQ        $0x33, Z5, Z6
+	VPANDQ        Z31, Z5, Z5
+	VPADDQ        Z6, Z7, Z6
+	VPSRLQ        $0x33, Z6, Z7
+	VPANDQ        Z31, Z6, Z6
+	VPADDQ        Z7, Z8, Z7
+	VPSRLQ        $0x00, Z9, Z9
+	VPSLLQ        $0x33, Z4, Z8
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z8, Z8
+	VPADDQ        Z8, Z9, Z8
+	VPSRLQ        $0x01, Z4, Z4
+	VPSLLQ        $0x32, Z5, Z9
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z9, Z9
+	VPADDQ        Z9, Z4, Z9
+	VPSRLQ        $0x02, Z5, Z5
+	VPSLLQ        $0x31, Z6, Z4
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z4, Z4
+	VPADDQ        Z4, Z5, Z4
+	VPSRLQ        $0x03, Z6, Z6
+	VPSLLQ        $0x30, Z7, Z5
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z5, Z5
+	VPADDQ        Z5, Z6, Z5
+	VPSRLQ        $0x04, Z7, Z7
+	VMOVDQU64     Z8, 320(AX)
+	VMOVDQU64     Z9, 384(AX)
+	VMOVDQU64     Z4, 448(AX)
+	VMOVDQU64     Z5, 512(AX)
+	VMOVDQU64     Z7, 576(AX)
+	VMOVDQU64     320(CX), Z7
+	VMOVDQU64     384(CX), Z5
+	VMOVDQU64     448(CX), Z4
+	VMOVDQU64     512(CX), Z9
+	VMOVDQU64     576(CX), Z8
+	VPSRLQ        $0x33, Z7, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z7
+	VPSRLQ        $0x33, Z5, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z5
+	VPSRLQ        $0x33, Z4, Z2
+	VPTERNLOGQ    $0xea, Z30, Z31, Z4
+	VPSRLQ        $0x33, Z9, Z1
+	VPTERNLOGQ    $0xea, Z30, Z31, Z9
+	VPSRLQ        $0x33, Z8, Z0
+	VPTERNLOGQ    $0xea, Z30, Z31, Z8
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z0, Z0
+	VPADDQ        Z0, Z7, Z0
+	VSUBPD        Z30, Z0, Z0
+	VPADDQ        Z6, Z5, Z6
+	VSUBPD        Z30, Z6, Z6
+	VPADDQ        Z3, Z4, Z3
+	VSUBPD        Z30, Z3, Z3
+	VPADDQ        Z2, Z9, Z2
+	VSUBPD        Z30, Z2, Z2
+	VPADDQ        Z1, Z8, Z1
+	VSUBPD        Z30, Z1, Z1
+	VADDPD        Z30, Z0, Z0
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z0, Z0
+	VADDPD        Z30, Z6, Z6
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z6, Z6
+	VADDPD        Z30, Z3, Z3
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z3, Z3
+	VADDPD        Z30, Z2, Z2
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z2, Z2
+	VADDPD        Z30, Z1, Z1
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z1, Z1
+	VPSRLQ        $0x33, Z0, Z8
+	VPANDQ        Z31, Z0, Z0
+	VPADDQ        Z8, Z6, Z8
+	VPSRLQ        $0x33, Z8, Z6
+	VPANDQ        Z31, Z8, Z8
+	VPADDQ        Z6, Z3, Z6
+	VPSRLQ        $0x33, Z6, Z3
+	VPANDQ        Z31, Z6, Z6
+	VPADDQ        Z3, Z2, Z3
+	VPSRLQ        $0x33, Z3, Z2
+	VPANDQ        Z31, Z3, Z3
+	VPADDQ        Z2, Z1, Z2
+	VPSRLQ        $0x00, Z0, Z0
+	VPSLLQ        $0x33, Z8, Z1
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z1, Z1
+	VPADDQ        Z1, Z0, Z1
+	VPSRLQ        $0x01, Z8, Z8
+	VPSLLQ        $0x32, Z6, Z0
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z0, Z0
+	VPADDQ        Z0, Z8, Z0
+	VPSRLQ        $0x02, Z6, Z6
+	VPSLLQ        $0x31, Z3, Z8
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z8, Z8
+	VPADDQ        Z8, Z6, Z8
+	VPSRLQ        $0x03, Z3, Z3
+	VPSLLQ        $0x30, Z2, Z6
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z6, Z6
+	VPADDQ        Z6, Z3, Z6
+	VPSRLQ        $0x04, Z2, Z2
+	VMOVDQU64     Z1, 640(AX)
+	VMOVDQU64     Z0, 704(AX)
+	VMOVDQU64     Z8, 768(AX)
+	VMOVDQU64     Z6, 832(AX)
+	VMOVDQU64     Z2, 896(AX)
+	LDMXCSR       (SP)
+	VPXOR         X0, X0, X0
+	VMOVDQA64     X0, X16
+	VMOVDQA64     X0, X17
+	VMOVDQA64     X0, X18
+	VMOVDQA64     X0, X19
+	VMOVDQA64     X0, X20
+	VMOVDQA64     X0, X21
+	VMOVDQA64     X0, X22
+	VMOVDQA64     X0, X23
+	VMOVDQA64     X0, X24
+	VMOVDQA64     X0, X25
+	VMOVDQA64     X0, X26
+	VMOVDQA64     X0, X27
+	VMOVDQA64     X0, X28
+	VMOVDQA64     X0, X29
+	VMOVDQA64     X0, X30
+	VMOVDQA64     X0, X31
 	VZEROALL
 	RET
 
@@ -5738,175 +5748,180 @@ TEXT ·multiply8FMA(SB), NOSPLIT, $8-32
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     (BX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   320(BX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   320(BX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   384(BX), Z10, Z0
+	VMOVDQU64     320(BX), Z10
+	VMOVDQU64     384(BX), Z11
+	VMOVDQU64     448(BX), Z12
+	VMOVDQU64     512(BX), Z13
+	VMOVDQU64     576(BX), Z14
+	VMOVDQU64     (BX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   384(BX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   448(BX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   448(BX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   512(BX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   512(BX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   576(BX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   576(BX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     64(BX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   320(BX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   320(BX), Z0, Z10
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   384(BX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   384(BX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   448(BX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   448(BX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   512(BX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   512(BX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   576(BX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   576(BX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
+	VPADDQ        Z16, Z1, Z16
 	VMOVDQU64     128(BX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   320(BX), Z1, Z6
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   320(BX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   384(BX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   384(BX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   448(BX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   448(BX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   512(BX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   512(BX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   576(BX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   576(BX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
 	VMOVDQU64     192(BX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   320(BX), Z2, Z7
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   320(BX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   384(BX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   384(BX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   448(BX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   448(BX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   512(BX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   512(BX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   576(BX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   576(BX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
 	VMOVDQU64     256(BX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   320(BX), Z3, Z8
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   320(BX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   384(BX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   384(BX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   448(BX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   448(BX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   512(BX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   512(BX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   576(BX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   576(BX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -5918,39 +5933,39 @@ TEXT ·multiply8FMA(SB), NOSPLIT, $8-32
 	VPSLLQ        $0x04, Z8, Z8
 	VPADDQ        Z8, Z1, Z8
 	VPADDQ        Z8, Z2, Z8
-	VPSRLQ        $0x33, Z11, Z2
-	VPTERNLOGQ    $0xea, Z30, Z31, Z11
+	VPSRLQ        $0x33, Z16, Z2
+	VPTERNLOGQ    $0xea, Z30, Z31, Z16
 	VPSRLQ        $0x33, Z5, Z1
 	VPTERNLOGQ    $0xea, Z30, Z31, Z5
 	VPSRLQ        $0x33, Z6, Z0
 	VPTERNLOGQ    $0xea, Z30, Z31, Z6
-	VPSRLQ        $0x33, Z7, Z10
+	VPSRLQ        $0x33, Z7, Z15
 	VPTERNLOGQ    $0xea, Z30, Z31, Z7
-	VPSRLQ        $0x33, Z8, Z12
+	VPSRLQ        $0x33, Z8, Z17
 	VPTERNLOGQ    $0xea, Z30, Z31, Z8
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z12, Z12
-	VPADDQ        Z12, Z11, Z12
-	VSUBPD        Z30, Z12, Z12
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z17, Z17
+	VPADDQ        Z17, Z16, Z17
+	VSUBPD        Z30, Z17, Z17
 	VPADDQ        Z2, Z5, Z2
 	VSUBPD        Z30, Z2, Z2
 	VPADDQ        Z1, Z6, Z1
 	VSUBPD        Z30, Z1, Z1
 	VPADDQ        Z0, Z7, Z0
 	VSUBPD        Z30, Z0, Z0
-	VPADDQ        Z10, Z8, Z10
-	VSUBPD        Z30, Z10, Z10
-	VADDPD        Z30, Z12, Z12
-	VPANDQ.BCST   wordsFMA<>+56(SB), Z12, Z12
+	VPADDQ        Z15, Z8, Z15
+	VSUBPD        Z30, Z15, Z15
+	VADDPD        Z30, Z17, Z17
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z17, Z17
 	VADDPD        Z30, Z2, Z2
 	VPANDQ.BCST   wordsFMA<>+56(SB), Z2, Z2
 	VADDPD        Z30, Z1, Z1
 	VPANDQ.BCST   wordsFMA<>+56(SB), Z1, Z1
 	VADDPD        Z30, Z0, Z0
 	VPANDQ.BCST   wordsFMA<>+56(SB), Z0, Z0
-	VADDPD        Z30, Z10, Z10
-	VPANDQ.BCST   wordsFMA<>+56(SB), Z10, Z10
-	VPSRLQ        $0x33, Z12, Z8
-	VPANDQ        Z31, Z12, Z12
+	VADDPD        Z30, Z15, Z15
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z15, Z15
+	VPSRLQ        $0x33, Z17, Z8
+	VPANDQ        Z31, Z17, Z17
 	VPADDQ        Z8, Z2, Z8
 	VPSRLQ        $0x33, Z8, Z2
 	VPANDQ        Z31, Z8, Z8
@@ -5960,15 +5975,15 @@ TEXT ·multiply8FMA(SB), NOSPLIT, $8-32
 	VPADDQ        Z1, Z0, Z1
 	VPSRLQ        $0x33, Z1, Z0
 	VPANDQ        Z31, Z1, Z1
-	VPADDQ        Z0, Z10, Z0
-	VPSRLQ        $0x00, Z12, Z12
-	VPSLLQ        $0x33, Z8, Z10
-	VPANDQ.BCST   wordsFMA<>+56(SB), Z10, Z10
-	VPADDQ        Z10, Z12, Z10
+	VPADDQ        Z0, Z15, Z0
+	VPSRLQ        $0x00, Z17, Z17
+	VPSLLQ        $0x33, Z8, Z15
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z15, Z15
+	VPADDQ        Z15, Z17, Z15
 	VPSRLQ        $0x01, Z8, Z8
-	VPSLLQ        $0x32, Z2, Z12
-	VPANDQ.BCST   wordsFMA<>+56(SB), Z12, Z12
-	VPADDQ        Z12, Z8, Z12
+	VPSLLQ        $0x32, Z2, Z17
+	VPANDQ.BCST   wordsFMA<>+56(SB), Z17, Z17
+	VPADDQ        Z17, Z8, Z17
 	VPSRLQ        $0x02, Z2, Z2
 	VPSLLQ        $0x31, Z1, Z8
 	VPANDQ.BCST   wordsFMA<>+56(SB), Z8, Z8
@@ -5978,8 +5993,8 @@ TEXT ·multiply8FMA(SB), NOSPLIT, $8-32
 	VPANDQ.BCST   wordsFMA<>+56(SB), Z2, Z2
 	VPADDQ        Z2, Z1, Z2
 	VPSRLQ        $0x04, Z0, Z0
-	VMOVDQU64     Z10, (AX)
-	VMOVDQU64     Z12, 64(AX)
+	VMOVDQU64     Z15, (AX)
+	VMOVDQU64     Z17, 64(AX)
 	VMOVDQU64     Z8, 128(AX)
 	VMOVDQU64     Z2, 192(AX)
 	VMOVDQU64     Z0, 256(AX)
@@ -6616,175 +6631,180 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     1600(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   2560(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   2560(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   2624(CX), Z10, Z0
+	VMOVDQU64     2560(CX), Z10
+	VMOVDQU64     2624(CX), Z11
+	VMOVDQU64     2688(CX), Z12
+	VMOVDQU64     2752(CX), Z13
+	VMOVDQU64     2816(CX), Z14
+	VMOVDQU64     1600(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   2624(CX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   2688(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   2688(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   2752(CX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   2752(CX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   2816(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   2816(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     1664(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   2560(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   2560(CX), Z0, Z10
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   2624(CX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   2624(CX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   2688(CX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   2688(CX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   2752(CX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   2752(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   2816(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   2816(CX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
+	VPADDQ        Z16, Z1, Z16
 	VMOVDQU64     1728(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   2560(CX), Z1, Z6
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   2560(CX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   2624(CX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   2624(CX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   2688(CX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   2688(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   2752(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   2752(CX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   2816(CX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   2816(CX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
 	VMOVDQU64     1792(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   2560(CX), Z2, Z7
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   2560(CX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   2624(CX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   2624(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   2688(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   2688(CX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   2752(CX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   2752(CX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   2816(CX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   2816(CX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
 	VMOVDQU64     1856(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   2560(CX), Z3, Z8
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   2560(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   2624(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   2624(CX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   2688(CX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   2688(CX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   2752(CX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   2752(CX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   2816(CX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   2816(CX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -6799,258 +6819,263 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z2
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+96(SB), Z10
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z12
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z17
 	VPBROADCASTQ  wordsFMA<>+112(SB), Z4
 	VPBROADCASTQ  wordsFMA<>+120(SB), Z9
-	VPBROADCASTQ  wordsFMA<>+128(SB), Z3
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z13
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z14
-	VMOVDQU64     1280(CX), Z15
-	VMOVDQA64     Z29, Z16
-	VFMADD231PD   2240(CX), Z15, Z16
-	VSUBPD        Z16, Z28, Z17
-	VFMADD231PD   2240(CX), Z15, Z17
-	VPADDQ        Z16, Z1, Z16
-	VPADDQ        Z17, Z2, Z17
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   2304(CX), Z15, Z2
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z14
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z13
+	VMOVDQU64     2240(CX), Z12
+	VMOVDQU64     2304(CX), Z11
+	VMOVDQU64     2368(CX), Z10
+	VMOVDQU64     2432(CX), Z18
+	VMOVDQU64     2496(CX), Z19
+	VMOVDQU64     1280(CX), Z20
+	VMOVDQA64     Z12, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z22
+	VFMADD231PD   Z12, Z20, Z22
+	VPADDQ        Z21, Z1, Z21
+	VPADDQ        Z22, Z2, Z22
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z20, Z2
 	VSUBPD        Z2, Z28, Z1
-	VFMADD231PD   2304(CX), Z15, Z1
+	VFMADD231PD   Z11, Z20, Z1
 	VPADDQ        Z2, Z0, Z2
-	VPADDQ        Z1, Z16, Z1
-	VMOVDQA64     Z29, Z16
-	VFMADD231PD   2368(CX), Z15, Z16
-	VSUBPD        Z16, Z28, Z0
-	VFMADD231PD   2368(CX), Z15, Z0
-	VPADDQ        Z16, Z10, Z16
+	VPADDQ        Z1, Z21, Z1
+	VMOVDQA64     Z10, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z0
+	VFMADD231PD   Z10, Z20, Z0
+	VPADDQ        Z21, Z15, Z21
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   2432(CX), Z15, Z2
-	VSUBPD        Z2, Z28, Z10
-	VFMADD231PD   2432(CX), Z15, Z10
-	VPADDQ        Z2, Z12, Z2
-	VPADDQ        Z10, Z16, Z10
-	VMOVDQA64     Z29, Z16
-	VFMADD231PD   2496(CX), Z15, Z16
-	VSUBPD        Z16, Z28, Z12
-	VFMADD231PD   2496(CX), Z15, Z12
-	VPADDQ        Z16, Z4, Z16
-	VPADDQ        Z12, Z2, Z12
+	VMOVDQA64     Z18, Z2
+	VFMADD213PD   Z29, Z20, Z2
+	VSUBPD        Z2, Z28, Z15
+	VFMADD231PD   Z18, Z20, Z15
+	VPADDQ        Z2, Z17, Z2
+	VPADDQ        Z15, Z21, Z15
+	VMOVDQA64     Z19, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z17
+	VFMADD231PD   Z19, Z20, Z17
+	VPADDQ        Z21, Z4, Z21
+	VPADDQ        Z17, Z2, Z17
 	VMOVDQU64     1344(CX), Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   2240(CX), Z2, Z4
-	VSUBPD        Z4, Z28, Z15
-	VFMADD231PD   2240(CX), Z2, Z15
+	VMOVDQA64     Z12, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z20
+	VFMADD231PD   Z12, Z2, Z20
 	VPADDQ        Z4, Z0, Z4
-	VPADDQ        Z15, Z1, Z15
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   2304(CX), Z2, Z1
+	VPADDQ        Z20, Z1, Z20
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z2, Z1
 	VSUBPD        Z1, Z28, Z0
-	VFMADD231PD   2304(CX), Z2, Z0
-	VPADDQ        Z1, Z10, Z1
+	VFMADD231PD   Z11, Z2, Z0
+	VPADDQ        Z1, Z15, Z1
 	VPADDQ        Z0, Z4, Z0
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   2368(CX), Z2, Z4
-	VSUBPD        Z4, Z28, Z10
-	VFMADD231PD   2368(CX), Z2, Z10
-	VPADDQ        Z4, Z12, Z4
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   2432(CX), Z2, Z1
-	VSUBPD        Z1, Z28, Z12
-	VFMADD231PD   2432(CX), Z2, Z12
-	VPADDQ        Z1, Z16, Z1
-	VPADDQ        Z12, Z4, Z12
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   2496(CX), Z2, Z4
-	VSUBPD        Z4, Z28, Z16
-	VFMADD231PD   2496(CX), Z2, Z16
+	VMOVDQA64     Z10, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z15
+	VFMADD231PD   Z10, Z2, Z15
+	VPADDQ        Z4, Z17, Z4
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z18, Z1
+	VFMADD213PD   Z29, Z2, Z1
+	VSUBPD        Z1, Z28, Z17
+	VFMADD231PD   Z18, Z2, Z17
+	VPADDQ        Z1, Z21, Z1
+	VPADDQ        Z17, Z4, Z17
+	VMOVDQA64     Z19, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z21
+	VFMADD231PD   Z19, Z2, Z21
 	VPADDQ        Z4, Z9, Z4
-	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z21, Z1, Z21
 	VMOVDQU64     1408(CX), Z1
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   2240(CX), Z1, Z9
+	VMOVDQA64     Z12, Z9
+	VFMADD213PD   Z29, Z1, Z9
 	VSUBPD        Z9, Z28, Z2
-	VFMADD231PD   2240(CX), Z1, Z2
-	VPADDQ        Z9, Z10, Z9
+	VFMADD231PD   Z12, Z1, Z2
+	VPADDQ        Z9, Z15, Z9
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   2304(CX), Z1, Z0
-	VSUBPD        Z0, Z28, Z10
-	VFMADD231PD   2304(CX), Z1, Z10
-	VPADDQ        Z0, Z12, Z0
-	VPADDQ        Z10, Z9, Z10
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   2368(CX), Z1, Z9
-	VSUBPD        Z9, Z28, Z12
-	VFMADD231PD   2368(CX), Z1, Z12
-	VPADDQ        Z9, Z16, Z9
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   2432(CX), Z1, Z0
-	VSUBPD        Z0, Z28, Z16
-	VFMADD231PD   2432(CX), Z1, Z16
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z1, Z0
+	VSUBPD        Z0, Z28, Z15
+	VFMADD231PD   Z11, Z1, Z15
+	VPADDQ        Z0, Z17, Z0
+	VPADDQ        Z15, Z9, Z15
+	VMOVDQA64     Z10, Z9
+	VFMADD213PD   Z29, Z1, Z9
+	VSUBPD        Z9, Z28, Z17
+	VFMADD231PD   Z10, Z1, Z17
+	VPADDQ        Z9, Z21, Z9
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z18, Z0
+	VFMADD213PD   Z29, Z1, Z0
+	VSUBPD        Z0, Z28, Z21
+	VFMADD231PD   Z18, Z1, Z21
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z16, Z9, Z16
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   2496(CX), Z1, Z9
+	VPADDQ        Z21, Z9, Z21
+	VMOVDQA64     Z19, Z9
+	VFMADD213PD   Z29, Z1, Z9
 	VSUBPD        Z9, Z28, Z4
-	VFMADD231PD   2496(CX), Z1, Z4
-	VPADDQ        Z9, Z3, Z9
+	VFMADD231PD   Z19, Z1, Z4
+	VPADDQ        Z9, Z14, Z9
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     1472(CX), Z0
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   2240(CX), Z0, Z3
-	VSUBPD        Z3, Z28, Z1
-	VFMADD231PD   2240(CX), Z0, Z1
-	VPADDQ        Z3, Z12, Z3
-	VPADDQ        Z1, Z10, Z1
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   2304(CX), Z0, Z10
-	VSUBPD        Z10, Z28, Z12
-	VFMADD231PD   2304(CX), Z0, Z12
-	VPADDQ        Z10, Z16, Z10
-	VPADDQ        Z12, Z3, Z12
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   2368(CX), Z0, Z3
-	VSUBPD        Z3, Z28, Z16
-	VFMADD231PD   2368(CX), Z0, Z16
-	VPADDQ        Z3, Z4, Z3
-	VPADDQ        Z16, Z10, Z16
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   2432(CX), Z0, Z10
-	VSUBPD        Z10, Z28, Z4
-	VFMADD231PD   2432(CX), Z0, Z4
-	VPADDQ        Z10, Z9, Z10
-	VPADDQ        Z4, Z3, Z4
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   2496(CX), Z0, Z3
-	VSUBPD        Z3, Z28, Z9
-	VFMADD231PD   2496(CX), Z0, Z9
-	VPADDQ        Z3, Z13, Z3
-	VPADDQ        Z9, Z10, Z9
-	VMOVDQU64     1536(CX), Z10
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   2240(CX), Z10, Z13
-	VSUBPD        Z13, Z28, Z0
-	VFMADD231PD   2240(CX), Z10, Z0
-	VPADDQ        Z13, Z16, Z13
-	VPADDQ        Z0, Z12, Z0
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   2304(CX), Z10, Z12
-	VSUBPD        Z12, Z28, Z16
-	VFMADD231PD   2304(CX), Z10, Z16
-	VPADDQ        Z12, Z4, Z12
-	VPADDQ        Z16, Z13, Z16
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   2368(CX), Z10, Z13
-	VSUBPD        Z13, Z28, Z4
-	VFMADD231PD   2368(CX), Z10, Z4
-	VPADDQ        Z13, Z9, Z13
-	VPADDQ        Z4, Z12, Z4
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   2432(CX), Z10, Z12
-	VSUBPD        Z12, Z28, Z9
-	VFMADD231PD   2432(CX), Z10, Z9
-	VPADDQ        Z12, Z3, Z12
-	VPADDQ        Z9, Z13, Z9
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   2496(CX), Z10, Z13
-	VSUBPD        Z13, Z28, Z3
-	VFMADD231PD   2496(CX), Z10, Z3
-	VPADDQ        Z13, Z14, Z13
-	VPADDQ        Z3, Z12, Z3
-	VPADDQ        Z16, Z16, Z12
-	VPADDQ        Z16, Z12, Z12
-	VPSLLQ        $0x04, Z16, Z16
-	VPADDQ        Z16, Z12, Z16
-	VPADDQ        Z16, Z17, Z16
-	VPADDQ        Z4, Z4, Z17
-	VPADDQ        Z4, Z17, Z17
-	VPSLLQ        $0x04, Z4, Z4
-	VPADDQ        Z4, Z17, Z4
-	VPADDQ        Z4, Z15, Z4
-	VPADDQ        Z9, Z9, Z15
-	VPADDQ        Z9, Z15, Z15
-	VPSLLQ        $0x04, Z9, Z9
+	VMOVDQA64     Z12, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z1
+	VFMADD231PD   Z12, Z0, Z1
+	VPADDQ        Z14, Z17, Z14
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z11, Z15
+	VFMADD213PD   Z29, Z0, Z15
+	VSUBPD        Z15, Z28, Z17
+	VFMADD231PD   Z11, Z0, Z17
+	VPADDQ        Z15, Z21, Z15
+	VPADDQ        Z17, Z14, Z17
+	VMOVDQA64     Z10, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z21
+	VFMADD231PD   Z10, Z0, Z21
+	VPADDQ        Z14, Z4, Z14
+	VPADDQ        Z21, Z15, Z21
+	VMOVDQA64     Z18, Z15
+	VFMADD213PD   Z29, Z0, Z15
+	VSUBPD        Z15, Z28, Z4
+	VFMADD231PD   Z18, Z0, Z4
+	VPADDQ        Z15, Z9, Z15
+	VPADDQ        Z4, Z14, Z4
+	VMOVDQA64     Z19, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z9
+	VFMADD231PD   Z19, Z0, Z9
+	VPADDQ        Z14, Z3, Z14
 	VPADDQ        Z9, Z15, Z9
+	VMOVDQU64     1536(CX), Z15
+	VMOVDQA64     Z12, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z0
+	VFMADD231PD   Z12, Z15, Z0
+	VPADDQ        Z3, Z21, Z3
+	VPADDQ        Z0, Z17, Z0
+	VMOVDQA64     Z11, Z17
+	VFMADD213PD   Z29, Z15, Z17
+	VSUBPD        Z17, Z28, Z21
+	VFMADD231PD   Z11, Z15, Z21
+	VPADDQ        Z17, Z4, Z17
+	VPADDQ        Z21, Z3, Z21
+	VMOVDQA64     Z10, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z10, Z15, Z4
+	VPADDQ        Z3, Z9, Z3
+	VPADDQ        Z4, Z17, Z4
+	VMOVDQA64     Z18, Z17
+	VFMADD213PD   Z29, Z15, Z17
+	VSUBPD        Z17, Z28, Z9
+	VFMADD231PD   Z18, Z15, Z9
+	VPADDQ        Z17, Z14, Z17
+	VPADDQ        Z9, Z3, Z9
+	VMOVDQA64     Z19, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z14
+	VFMADD231PD   Z19, Z15, Z14
+	VPADDQ        Z3, Z13, Z3
+	VPADDQ        Z14, Z17, Z14
+	VPADDQ        Z21, Z21, Z17
+	VPADDQ        Z21, Z17, Z17
+	VPSLLQ        $0x04, Z21, Z21
+	VPADDQ        Z21, Z17, Z21
+	VPADDQ        Z21, Z22, Z21
+	VPADDQ        Z4, Z4, Z22
+	VPADDQ        Z4, Z22, Z22
+	VPSLLQ        $0x04, Z4, Z4
+	VPADDQ        Z4, Z22, Z4
+	VPADDQ        Z4, Z20, Z4
+	VPADDQ        Z9, Z9, Z20
+	VPADDQ        Z9, Z20, Z20
+	VPSLLQ        $0x04, Z9, Z9
+	VPADDQ        Z9, Z20, Z9
 	VPADDQ        Z9, Z2, Z9
-	VPADDQ        Z3, Z3, Z2
-	VPADDQ        Z3, Z2, Z2
+	VPADDQ        Z14, Z14, Z2
+	VPADDQ        Z14, Z2, Z2
+	VPSLLQ        $0x04, Z14, Z14
+	VPADDQ        Z14, Z2, Z14
+	VPADDQ        Z14, Z1, Z14
+	VPADDQ        Z3, Z3, Z1
+	VPADDQ        Z3, Z1, Z1
 	VPSLLQ        $0x04, Z3, Z3
-	VPADDQ        Z3, Z2, Z3
 	VPADDQ        Z3, Z1, Z3
-	VPADDQ        Z13, Z13, Z1
-	VPADDQ        Z13, Z1, Z1
-	VPSLLQ        $0x04, Z13, Z13
-	VPADDQ        Z13, Z1, Z13
-	VPADDQ        Z13, Z0, Z13
-	VPADDQ.BCST   wordsFMA<>+0(SB), Z16, Z0
-	VPSUBQ        Z11, Z0, Z0
+	VPADDQ        Z3, Z0, Z3
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z21, Z0
+	VPSUBQ        Z16, Z0, Z0
 	VPADDQ.BCST   wordsFMA<>+8(SB), Z4, Z1
 	VPSUBQ        Z5, Z1, Z1
 	VPADDQ.BCST   wordsFMA<>+16(SB), Z9, Z2
 	VPSUBQ        Z6, Z2, Z2
-	VPADDQ.BCST   wordsFMA<>+24(SB), Z3, Z15
-	VPSUBQ        Z7, Z15, Z15
-	VPADDQ.BCST   wordsFMA<>+32(SB), Z13, Z17
-	VPSUBQ        Z8, Z17, Z17
-	VPSRLQ        $0x33, Z0, Z12
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z14, Z20
+	VPSUBQ        Z7, Z20, Z20
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z3, Z22
+	VPSUBQ        Z8, Z22, Z22
+	VPSRLQ        $0x33, Z0, Z17
 	VPTERNLOGQ    $0xea, Z30, Z31, Z0
-	VPSRLQ        $0x33, Z1, Z14
+	VPSRLQ        $0x33, Z1, Z13
 	VPTERNLOGQ    $0xea, Z30, Z31, Z1
-	VPSRLQ        $0x33, Z2, Z10
+	VPSRLQ        $0x33, Z2, Z19
 	VPTERNLOGQ    $0xea, Z30, Z31, Z2
-	VPSRLQ        $0x33, Z15, Z18
-	VPTERNLOGQ    $0xea, Z30, Z31, Z15
-	VPSRLQ        $0x33, Z17, Z19
-	VPTERNLOGQ    $0xea, Z30, Z31, Z17
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z19, Z19
-	VPADDQ        Z19, Z0, Z19
-	VSUBPD        Z30, Z19, Z19
-	VPADDQ        Z12, Z1, Z12
-	VSUBPD        Z30, Z12, Z12
-	VPADDQ        Z14, Z2, Z14
-	VSUBPD        Z30, Z14, Z14
-	VPADDQ        Z10, Z15, Z10
-	VSUBPD        Z30, Z10, Z10
-	VPADDQ        Z18, Z17, Z18
+	VPSRLQ        $0x33, Z20, Z15
+	VPTERNLOGQ    $0xea, Z30, Z31, Z20
+	VPSRLQ        $0x33, Z22, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z22
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z18, Z18
+	VPADDQ        Z18, Z0, Z18
 	VSUBPD        Z30, Z18, Z18
-	VMOVDQU64     Z19, 2880(CX)
-	VMOVDQU64     Z12, 2944(CX)
-	VMOVDQU64     Z14, 3008(CX)
-	VMOVDQU64     Z10, 3072(CX)
-	VMOVDQU64     Z18, 3136(CX)
-	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z17, Z1, Z17
+	VSUBPD        Z30, Z17, Z17
+	VPADDQ        Z13, Z2, Z13
+	VSUBPD        Z30, Z13, Z13
+	VPADDQ        Z19, Z20, Z19
+	VSUBPD        Z30, Z19, Z19
+	VPADDQ        Z15, Z22, Z15
+	VSUBPD        Z30, Z15, Z15
+	VMOVDQU64     Z18, 2880(CX)
+	VMOVDQU64     Z17, 2944(CX)
+	VMOVDQU64     Z13, 3008(CX)
+	VMOVDQU64     Z19, 3072(CX)
+	VMOVDQU64     Z15, 3136(CX)
+	VPADDQ        Z16, Z21, Z16
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z6, Z9, Z6
-	VPADDQ        Z7, Z3, Z7
-	VPADDQ        Z8, Z13, Z8
-	VPSRLQ        $0x33, Z11, Z13
-	VPTERNLOGQ    $0xea, Z30, Z31, Z11
-	VPSRLQ        $0x33, Z5, Z3
+	VPADDQ        Z7, Z14, Z7
+	VPADDQ        Z8, Z3, Z8
+	VPSRLQ        $0x33, Z16, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z16
+	VPSRLQ        $0x33, Z5, Z14
 	VPTERNLOGQ    $0xea, Z30, Z31, Z5
 	VPSRLQ        $0x33, Z6, Z9
 	VPTERNLOGQ    $0xea, Z30, Z31, Z6
 	VPSRLQ        $0x33, Z7, Z4
 	VPTERNLOGQ    $0xea, Z30, Z31, Z7
-	VPSRLQ        $0x33, Z8, Z16
+	VPSRLQ        $0x33, Z8, Z21
 	VPTERNLOGQ    $0xea, Z30, Z31, Z8
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z16, Z16
-	VPADDQ        Z16, Z11, Z16
-	VSUBPD        Z30, Z16, Z16
-	VPADDQ        Z13, Z5, Z13
-	VSUBPD        Z30, Z13, Z13
-	VPADDQ        Z3, Z6, Z3
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z21, Z21
+	VPADDQ        Z21, Z16, Z21
+	VSUBPD        Z30, Z21, Z21
+	VPADDQ        Z3, Z5, Z3
 	VSUBPD        Z30, Z3, Z3
+	VPADDQ        Z14, Z6, Z14
+	VSUBPD        Z30, Z14, Z14
 	VPADDQ        Z9, Z7, Z9
 	VSUBPD        Z30, Z9, Z9
 	VPADDQ        Z4, Z8, Z4
 	VSUBPD        Z30, Z4, Z4
-	VMOVDQU64     Z16, 3840(CX)
-	VMOVDQU64     Z13, 3904(CX)
-	VMOVDQU64     Z3, 3968(CX)
+	VMOVDQU64     Z21, 3840(CX)
+	VMOVDQU64     Z3, 3904(CX)
+	VMOVDQU64     Z14, 3968(CX)
 	VMOVDQU64     Z9, 4032(CX)
 	VMOVDQU64     Z4, 4096(CX)
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
@@ -7063,175 +7088,180 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     6400(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   7360(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   7360(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   7424(CX), Z10, Z0
+	VMOVDQU64     7360(CX), Z10
+	VMOVDQU64     7424(CX), Z11
+	VMOVDQU64     7488(CX), Z12
+	VMOVDQU64     7552(CX), Z13
+	VMOVDQU64     7616(CX), Z14
+	VMOVDQU64     6400(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   7424(CX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   7488(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   7488(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   7552(CX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   7552(CX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   7616(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   7616(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     6464(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   7360(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   7360(CX), Z0, Z10
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   7424(CX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   7424(CX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   7488(CX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   7488(CX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   7552(CX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   7552(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   7616(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   7616(CX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
+	VPADDQ        Z16, Z1, Z16
 	VMOVDQU64     6528(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   7360(CX), Z1, Z6
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   7360(CX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   7424(CX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   7424(CX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   7488(CX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   7488(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   7552(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   7552(CX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   7616(CX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   7616(CX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
 	VMOVDQU64     6592(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   7360(CX), Z2, Z7
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   7360(CX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   7424(CX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   7424(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   7488(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   7488(CX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   7552(CX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   7552(CX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   7616(CX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   7616(CX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
 	VMOVDQU64     6656(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   7360(CX), Z3, Z8
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   7360(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   7424(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   7424(CX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   7488(CX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   7488(CX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   7552(CX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   7552(CX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   7616(CX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   7616(CX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -7246,258 +7276,263 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z2
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+96(SB), Z10
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z12
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z17
 	VPBROADCASTQ  wordsFMA<>+112(SB), Z4
 	VPBROADCASTQ  wordsFMA<>+120(SB), Z9
-	VPBROADCASTQ  wordsFMA<>+128(SB), Z3
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z13
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z14
-	VMOVDQU64     6080(CX), Z15
-	VMOVDQA64     Z29, Z16
-	VFMADD231PD   7040(CX), Z15, Z16
-	VSUBPD        Z16, Z28, Z17
-	VFMADD231PD   7040(CX), Z15, Z17
-	VPADDQ        Z16, Z1, Z16
-	VPADDQ        Z17, Z2, Z17
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   7104(CX), Z15, Z2
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z14
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z13
+	VMOVDQU64     7040(CX), Z12
+	VMOVDQU64     7104(CX), Z11
+	VMOVDQU64     7168(CX), Z10
+	VMOVDQU64     7232(CX), Z18
+	VMOVDQU64     7296(CX), Z19
+	VMOVDQU64     6080(CX), Z20
+	VMOVDQA64     Z12, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z22
+	VFMADD231PD   Z12, Z20, Z22
+	VPADDQ        Z21, Z1, Z21
+	VPADDQ        Z22, Z2, Z22
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z20, Z2
 	VSUBPD        Z2, Z28, Z1
-	VFMADD231PD   7104(CX), Z15, Z1
+	VFMADD231PD   Z11, Z20, Z1
 	VPADDQ        Z2, Z0, Z2
-	VPADDQ        Z1, Z16, Z1
-	VMOVDQA64     Z29, Z16
-	VFMADD231PD   7168(CX), Z15, Z16
-	VSUBPD        Z16, Z28, Z0
-	VFMADD231PD   7168(CX), Z15, Z0
-	VPADDQ        Z16, Z10, Z16
+	VPADDQ        Z1, Z21, Z1
+	VMOVDQA64     Z10, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z0
+	VFMADD231PD   Z10, Z20, Z0
+	VPADDQ        Z21, Z15, Z21
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   7232(CX), Z15, Z2
-	VSUBPD        Z2, Z28, Z10
-	VFMADD231PD   7232(CX), Z15, Z10
-	VPADDQ        Z2, Z12, Z2
-	VPADDQ        Z10, Z16, Z10
-	VMOVDQA64     Z29, Z16
-	VFMADD231PD   7296(CX), Z15, Z16
-	VSUBPD        Z16, Z28, Z12
-	VFMADD231PD   7296(CX), Z15, Z12
-	VPADDQ        Z16, Z4, Z16
-	VPADDQ        Z12, Z2, Z12
+	VMOVDQA64     Z18, Z2
+	VFMADD213PD   Z29, Z20, Z2
+	VSUBPD        Z2, Z28, Z15
+	VFMADD231PD   Z18, Z20, Z15
+	VPADDQ        Z2, Z17, Z2
+	VPADDQ        Z15, Z21, Z15
+	VMOVDQA64     Z19, Z21
+	VFMADD213PD   Z29, Z20, Z21
+	VSUBPD        Z21, Z28, Z17
+	VFMADD231PD   Z19, Z20, Z17
+	VPADDQ        Z21, Z4, Z21
+	VPADDQ        Z17, Z2, Z17
 	VMOVDQU64     6144(CX), Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   7040(CX), Z2, Z4
-	VSUBPD        Z4, Z28, Z15
-	VFMADD231PD   7040(CX), Z2, Z15
+	VMOVDQA64     Z12, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z20
+	VFMADD231PD   Z12, Z2, Z20
 	VPADDQ        Z4, Z0, Z4
-	VPADDQ        Z15, Z1, Z15
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   7104(CX), Z2, Z1
+	VPADDQ        Z20, Z1, Z20
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z2, Z1
 	VSUBPD        Z1, Z28, Z0
-	VFMADD231PD   7104(CX), Z2, Z0
-	VPADDQ        Z1, Z10, Z1
+	VFMADD231PD   Z11, Z2, Z0
+	VPADDQ        Z1, Z15, Z1
 	VPADDQ        Z0, Z4, Z0
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   7168(CX), Z2, Z4
-	VSUBPD        Z4, Z28, Z10
-	VFMADD231PD   7168(CX), Z2, Z10
-	VPADDQ        Z4, Z12, Z4
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   7232(CX), Z2, Z1
-	VSUBPD        Z1, Z28, Z12
-	VFMADD231PD   7232(CX), Z2, Z12
-	VPADDQ        Z1, Z16, Z1
-	VPADDQ        Z12, Z4, Z12
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   7296(CX), Z2, Z4
-	VSUBPD        Z4, Z28, Z16
-	VFMADD231PD   7296(CX), Z2, Z16
+	VMOVDQA64     Z10, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z15
+	VFMADD231PD   Z10, Z2, Z15
+	VPADDQ        Z4, Z17, Z4
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z18, Z1
+	VFMADD213PD   Z29, Z2, Z1
+	VSUBPD        Z1, Z28, Z17
+	VFMADD231PD   Z18, Z2, Z17
+	VPADDQ        Z1, Z21, Z1
+	VPADDQ        Z17, Z4, Z17
+	VMOVDQA64     Z19, Z4
+	VFMADD213PD   Z29, Z2, Z4
+	VSUBPD        Z4, Z28, Z21
+	VFMADD231PD   Z19, Z2, Z21
 	VPADDQ        Z4, Z9, Z4
-	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z21, Z1, Z21
 	VMOVDQU64     6208(CX), Z1
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   7040(CX), Z1, Z9
+	VMOVDQA64     Z12, Z9
+	VFMADD213PD   Z29, Z1, Z9
 	VSUBPD        Z9, Z28, Z2
-	VFMADD231PD   7040(CX), Z1, Z2
-	VPADDQ        Z9, Z10, Z9
+	VFMADD231PD   Z12, Z1, Z2
+	VPADDQ        Z9, Z15, Z9
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   7104(CX), Z1, Z0
-	VSUBPD        Z0, Z28, Z10
-	VFMADD231PD   7104(CX), Z1, Z10
-	VPADDQ        Z0, Z12, Z0
-	VPADDQ        Z10, Z9, Z10
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   7168(CX), Z1, Z9
-	VSUBPD        Z9, Z28, Z12
-	VFMADD231PD   7168(CX), Z1, Z12
-	VPADDQ        Z9, Z16, Z9
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   7232(CX), Z1, Z0
-	VSUBPD        Z0, Z28, Z16
-	VFMADD231PD   7232(CX), Z1, Z16
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z1, Z0
+	VSUBPD        Z0, Z28, Z15
+	VFMADD231PD   Z11, Z1, Z15
+	VPADDQ        Z0, Z17, Z0
+	VPADDQ        Z15, Z9, Z15
+	VMOVDQA64     Z10, Z9
+	VFMADD213PD   Z29, Z1, Z9
+	VSUBPD        Z9, Z28, Z17
+	VFMADD231PD   Z10, Z1, Z17
+	VPADDQ        Z9, Z21, Z9
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z18, Z0
+	VFMADD213PD   Z29, Z1, Z0
+	VSUBPD        Z0, Z28, Z21
+	VFMADD231PD   Z18, Z1, Z21
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z16, Z9, Z16
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   7296(CX), Z1, Z9
+	VPADDQ        Z21, Z9, Z21
+	VMOVDQA64     Z19, Z9
+	VFMADD213PD   Z29, Z1, Z9
 	VSUBPD        Z9, Z28, Z4
-	VFMADD231PD   7296(CX), Z1, Z4
-	VPADDQ        Z9, Z3, Z9
+	VFMADD231PD   Z19, Z1, Z4
+	VPADDQ        Z9, Z14, Z9
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     6272(CX), Z0
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   7040(CX), Z0, Z3
-	VSUBPD        Z3, Z28, Z1
-	VFMADD231PD   7040(CX), Z0, Z1
-	VPADDQ        Z3, Z12, Z3
-	VPADDQ        Z1, Z10, Z1
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   7104(CX), Z0, Z10
-	VSUBPD        Z10, Z28, Z12
-	VFMADD231PD   7104(CX), Z0, Z12
-	VPADDQ        Z10, Z16, Z10
-	VPADDQ        Z12, Z3, Z12
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   7168(CX), Z0, Z3
-	VSUBPD        Z3, Z28, Z16
-	VFMADD231PD   7168(CX), Z0, Z16
-	VPADDQ        Z3, Z4, Z3
-	VPADDQ        Z16, Z10, Z16
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   7232(CX), Z0, Z10
-	VSUBPD        Z10, Z28, Z4
-	VFMADD231PD   7232(CX), Z0, Z4
-	VPADDQ        Z10, Z9, Z10
-	VPADDQ        Z4, Z3, Z4
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   7296(CX), Z0, Z3
-	VSUBPD        Z3, Z28, Z9
-	VFMADD231PD   7296(CX), Z0, Z9
-	VPADDQ        Z3, Z13, Z3
-	VPADDQ        Z9, Z10, Z9
-	VMOVDQU64     6336(CX), Z10
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   7040(CX), Z10, Z13
-	VSUBPD        Z13, Z28, Z0
-	VFMADD231PD   7040(CX), Z10, Z0
-	VPADDQ        Z13, Z16, Z13
-	VPADDQ        Z0, Z12, Z0
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   7104(CX), Z10, Z12
-	VSUBPD        Z12, Z28, Z16
-	VFMADD231PD   7104(CX), Z10, Z16
-	VPADDQ        Z12, Z4, Z12
-	VPADDQ        Z16, Z13, Z16
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   7168(CX), Z10, Z13
-	VSUBPD        Z13, Z28, Z4
-	VFMADD231PD   7168(CX), Z10, Z4
-	VPADDQ        Z13, Z9, Z13
-	VPADDQ        Z4, Z12, Z4
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   7232(CX), Z10, Z12
-	VSUBPD        Z12, Z28, Z9
-	VFMADD231PD   7232(CX), Z10, Z9
-	VPADDQ        Z12, Z3, Z12
-	VPADDQ        Z9, Z13, Z9
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   7296(CX), Z10, Z13
-	VSUBPD        Z13, Z28, Z3
-	VFMADD231PD   7296(CX), Z10, Z3
-	VPADDQ        Z13, Z14, Z13
-	VPADDQ        Z3, Z12, Z3
-	VPADDQ        Z16, Z16, Z12
-	VPADDQ        Z16, Z12, Z12
-	VPSLLQ        $0x04, Z16, Z16
-	VPADDQ        Z16, Z12, Z16
-	VPADDQ        Z16, Z17, Z16
-	VPADDQ        Z4, Z4, Z17
-	VPADDQ        Z4, Z17, Z17
-	VPSLLQ        $0x04, Z4, Z4
-	VPADDQ        Z4, Z17, Z4
-	VPADDQ        Z4, Z15, Z4
-	VPADDQ        Z9, Z9, Z15
-	VPADDQ        Z9, Z15, Z15
-	VPSLLQ        $0x04, Z9, Z9
+	VMOVDQA64     Z12, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z1
+	VFMADD231PD   Z12, Z0, Z1
+	VPADDQ        Z14, Z17, Z14
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z11, Z15
+	VFMADD213PD   Z29, Z0, Z15
+	VSUBPD        Z15, Z28, Z17
+	VFMADD231PD   Z11, Z0, Z17
+	VPADDQ        Z15, Z21, Z15
+	VPADDQ        Z17, Z14, Z17
+	VMOVDQA64     Z10, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z21
+	VFMADD231PD   Z10, Z0, Z21
+	VPADDQ        Z14, Z4, Z14
+	VPADDQ        Z21, Z15, Z21
+	VMOVDQA64     Z18, Z15
+	VFMADD213PD   Z29, Z0, Z15
+	VSUBPD        Z15, Z28, Z4
+	VFMADD231PD   Z18, Z0, Z4
+	VPADDQ        Z15, Z9, Z15
+	VPADDQ        Z4, Z14, Z4
+	VMOVDQA64     Z19, Z14
+	VFMADD213PD   Z29, Z0, Z14
+	VSUBPD        Z14, Z28, Z9
+	VFMADD231PD   Z19, Z0, Z9
+	VPADDQ        Z14, Z3, Z14
 	VPADDQ        Z9, Z15, Z9
+	VMOVDQU64     6336(CX), Z15
+	VMOVDQA64     Z12, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z0
+	VFMADD231PD   Z12, Z15, Z0
+	VPADDQ        Z3, Z21, Z3
+	VPADDQ        Z0, Z17, Z0
+	VMOVDQA64     Z11, Z17
+	VFMADD213PD   Z29, Z15, Z17
+	VSUBPD        Z17, Z28, Z21
+	VFMADD231PD   Z11, Z15, Z21
+	VPADDQ        Z17, Z4, Z17
+	VPADDQ        Z21, Z3, Z21
+	VMOVDQA64     Z10, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z10, Z15, Z4
+	VPADDQ        Z3, Z9, Z3
+	VPADDQ        Z4, Z17, Z4
+	VMOVDQA64     Z18, Z17
+	VFMADD213PD   Z29, Z15, Z17
+	VSUBPD        Z17, Z28, Z9
+	VFMADD231PD   Z18, Z15, Z9
+	VPADDQ        Z17, Z14, Z17
+	VPADDQ        Z9, Z3, Z9
+	VMOVDQA64     Z19, Z3
+	VFMADD213PD   Z29, Z15, Z3
+	VSUBPD        Z3, Z28, Z14
+	VFMADD231PD   Z19, Z15, Z14
+	VPADDQ        Z3, Z13, Z3
+	VPADDQ        Z14, Z17, Z14
+	VPADDQ        Z21, Z21, Z17
+	VPADDQ        Z21, Z17, Z17
+	VPSLLQ        $0x04, Z21, Z21
+	VPADDQ        Z21, Z17, Z21
+	VPADDQ        Z21, Z22, Z21
+	VPADDQ        Z4, Z4, Z22
+	VPADDQ        Z4, Z22, Z22
+	VPSLLQ        $0x04, Z4, Z4
+	VPADDQ        Z4, Z22, Z4
+	VPADDQ        Z4, Z20, Z4
+	VPADDQ        Z9, Z9, Z20
+	VPADDQ        Z9, Z20, Z20
+	VPSLLQ        $0x04, Z9, Z9
+	VPADDQ        Z9, Z20, Z9
 	VPADDQ        Z9, Z2, Z9
-	VPADDQ        Z3, Z3, Z2
-	VPADDQ        Z3, Z2, Z2
+	VPADDQ        Z14, Z14, Z2
+	VPADDQ        Z14, Z2, Z2
+	VPSLLQ        $0x04, Z14, Z14
+	VPADDQ        Z14, Z2, Z14
+	VPADDQ        Z14, Z1, Z14
+	VPADDQ        Z3, Z3, Z1
+	VPADDQ        Z3, Z1, Z1
 	VPSLLQ        $0x04, Z3, Z3
-	VPADDQ        Z3, Z2, Z3
 	VPADDQ        Z3, Z1, Z3
-	VPADDQ        Z13, Z13, Z1
-	VPADDQ        Z13, Z1, Z1
-	VPSLLQ        $0x04, Z13, Z13
-	VPADDQ        Z13, Z1, Z13
-	VPADDQ        Z13, Z0, Z13
-	VPADDQ.BCST   wordsFMA<>+0(SB), Z16, Z0
-	VPSUBQ        Z11, Z0, Z0
+	VPADDQ        Z3, Z0, Z3
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z21, Z0
+	VPSUBQ        Z16, Z0, Z0
 	VPADDQ.BCST   wordsFMA<>+8(SB), Z4, Z1
 	VPSUBQ        Z5, Z1, Z1
 	VPADDQ.BCST   wordsFMA<>+16(SB), Z9, Z2
 	VPSUBQ        Z6, Z2, Z2
-	VPADDQ.BCST   wordsFMA<>+24(SB), Z3, Z15
-	VPSUBQ        Z7, Z15, Z15
-	VPADDQ.BCST   wordsFMA<>+32(SB), Z13, Z17
-	VPSUBQ        Z8, Z17, Z17
-	VPSRLQ        $0x33, Z0, Z12
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z14, Z20
+	VPSUBQ        Z7, Z20, Z20
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z3, Z22
+	VPSUBQ        Z8, Z22, Z22
+	VPSRLQ        $0x33, Z0, Z17
 	VPTERNLOGQ    $0xea, Z30, Z31, Z0
-	VPSRLQ        $0x33, Z1, Z14
+	VPSRLQ        $0x33, Z1, Z13
 	VPTERNLOGQ    $0xea, Z30, Z31, Z1
-	VPSRLQ        $0x33, Z2, Z10
+	VPSRLQ        $0x33, Z2, Z19
 	VPTERNLOGQ    $0xea, Z30, Z31, Z2
-	VPSRLQ        $0x33, Z15, Z18
-	VPTERNLOGQ    $0xea, Z30, Z31, Z15
-	VPSRLQ        $0x33, Z17, Z19
-	VPTERNLOGQ    $0xea, Z30, Z31, Z17
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z19, Z19
-	VPADDQ        Z19, Z0, Z19
-	VSUBPD        Z30, Z19, Z19
-	VPADDQ        Z12, Z1, Z12
-	VSUBPD        Z30, Z12, Z12
-	VPADDQ        Z14, Z2, Z14
-	VSUBPD        Z30, Z14, Z14
-	VPADDQ        Z10, Z15, Z10
-	VSUBPD        Z30, Z10, Z10
-	VPADDQ        Z18, Z17, Z18
+	VPSRLQ        $0x33, Z20, Z15
+	VPTERNLOGQ    $0xea, Z30, Z31, Z20
+	VPSRLQ        $0x33, Z22, Z18
+	VPTERNLOGQ    $0xea, Z30, Z31, Z22
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z18, Z18
+	VPADDQ        Z18, Z0, Z18
 	VSUBPD        Z30, Z18, Z18
-	VMOVDQU64     Z19, 7680(CX)
-	VMOVDQU64     Z12, 7744(CX)
-	VMOVDQU64     Z14, 7808(CX)
-	VMOVDQU64     Z10, 7872(CX)
-	VMOVDQU64     Z18, 7936(CX)
-	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z17, Z1, Z17
+	VSUBPD        Z30, Z17, Z17
+	VPADDQ        Z13, Z2, Z13
+	VSUBPD        Z30, Z13, Z13
+	VPADDQ        Z19, Z20, Z19
+	VSUBPD        Z30, Z19, Z19
+	VPADDQ        Z15, Z22, Z15
+	VSUBPD        Z30, Z15, Z15
+	VMOVDQU64     Z18, 7680(CX)
+	VMOVDQU64     Z17, 7744(CX)
+	VMOVDQU64     Z13, 7808(CX)
+	VMOVDQU64     Z19, 7872(CX)
+	VMOVDQU64     Z15, 7936(CX)
+	VPADDQ        Z16, Z21, Z16
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z6, Z9, Z6
-	VPADDQ        Z7, Z3, Z7
-	VPADDQ        Z8, Z13, Z8
-	VPSRLQ        $0x33, Z11, Z13
-	VPTERNLOGQ    $0xea, Z30, Z31, Z11
-	VPSRLQ        $0x33, Z5, Z3
+	VPADDQ        Z7, Z14, Z7
+	VPADDQ        Z8, Z3, Z8
+	VPSRLQ        $0x33, Z16, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z16
+	VPSRLQ        $0x33, Z5, Z14
 	VPTERNLOGQ    $0xea, Z30, Z31, Z5
 	VPSRLQ        $0x33, Z6, Z9
 	VPTERNLOGQ    $0xea, Z30, Z31, Z6
 	VPSRLQ        $0x33, Z7, Z4
 	VPTERNLOGQ    $0xea, Z30, Z31, Z7
-	VPSRLQ        $0x33, Z8, Z16
+	VPSRLQ        $0x33, Z8, Z21
 	VPTERNLOGQ    $0xea, Z30, Z31, Z8
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z16, Z16
-	VPADDQ        Z16, Z11, Z16
-	VSUBPD        Z30, Z16, Z16
-	VPADDQ        Z13, Z5, Z13
-	VSUBPD        Z30, Z13, Z13
-	VPADDQ        Z3, Z6, Z3
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z21, Z21
+	VPADDQ        Z21, Z16, Z21
+	VSUBPD        Z30, Z21, Z21
+	VPADDQ        Z3, Z5, Z3
 	VSUBPD        Z30, Z3, Z3
+	VPADDQ        Z14, Z6, Z14
+	VSUBPD        Z30, Z14, Z14
 	VPADDQ        Z9, Z7, Z9
 	VSUBPD        Z30, Z9, Z9
 	VPADDQ        Z4, Z8, Z4
 	VSUBPD        Z30, Z4, Z4
-	VMOVDQU64     Z16, 8640(CX)
-	VMOVDQU64     Z13, 8704(CX)
-	VMOVDQU64     Z3, 8768(CX)
+	VMOVDQU64     Z21, 8640(CX)
+	VMOVDQU64     Z3, 8704(CX)
+	VMOVDQU64     Z14, 8768(CX)
 	VMOVDQU64     Z9, 8832(CX)
 	VMOVDQU64     Z4, 8896(CX)
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
@@ -7510,175 +7545,180 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     1920(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   960(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   960(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   1024(CX), Z10, Z0
+	VMOVDQU64     960(CX), Z10
+	VMOVDQU64     1024(CX), Z11
+	VMOVDQU64     1088(CX), Z12
+	VMOVDQU64     1152(CX), Z13
+	VMOVDQU64     1216(CX), Z14
+	VMOVDQU64     1920(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   1024(CX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   1088(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   1088(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   1152(CX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   1152(CX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   1216(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   1216(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     1984(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   960(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   960(CX), Z0, Z10
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   1024(CX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   1024(CX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   1088(CX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   1088(CX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   1152(CX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   1152(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   1216(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   1216(CX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
+	VPADDQ        Z16, Z1, Z16
 	VMOVDQU64     2048(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   960(CX), Z1, Z6
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   960(CX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   1024(CX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   1024(CX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   1088(CX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   1088(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   1152(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   1152(CX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   1216(CX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   1216(CX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
 	VMOVDQU64     2112(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   960(CX), Z2, Z7
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   960(CX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   1024(CX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   1024(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   1088(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   1088(CX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   1152(CX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   1152(CX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   1216(CX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   1216(CX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
 	VMOVDQU64     2176(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   960(CX), Z3, Z8
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   960(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   1024(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   1024(CX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   1088(CX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   1088(CX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   1152(CX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   1152(CX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   1216(CX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   1216(CX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -7692,9 +7732,9 @@ comb8FMADigit:
 	VPADDQ        Z8, Z2, Z8
 	VMOVDQU64     640(CX), Z2
 	VPADDQ        Z2, Z2, Z2
-	VPADDQ        Z11, Z2, Z1
+	VPADDQ        Z16, Z2, Z1
 	VPADDQ.BCST   wordsFMA<>+0(SB), Z2, Z2
-	VPSUBQ        Z11, Z2, Z11
+	VPSUBQ        Z16, Z2, Z16
 	VMOVDQU64     704(CX), Z2
 	VPADDQ        Z2, Z2, Z2
 	VPADDQ        Z5, Z2, Z0
@@ -7702,12 +7742,12 @@ comb8FMADigit:
 	VPSUBQ        Z5, Z2, Z5
 	VMOVDQU64     768(CX), Z2
 	VPADDQ        Z2, Z2, Z2
-	VPADDQ        Z6, Z2, Z10
+	VPADDQ        Z6, Z2, Z15
 	VPADDQ.BCST   wordsFMA<>+16(SB), Z2, Z2
 	VPSUBQ        Z6, Z2, Z6
 	VMOVDQU64     832(CX), Z2
 	VPADDQ        Z2, Z2, Z2
-	VPADDQ        Z7, Z2, Z12
+	VPADDQ        Z7, Z2, Z17
 	VPADDQ.BCST   wordsFMA<>+24(SB), Z2, Z2
 	VPSUBQ        Z7, Z2, Z7
 	VMOVDQU64     896(CX), Z2
@@ -7719,233 +7759,238 @@ comb8FMADigit:
 	VPTERNLOGQ    $0xea, Z30, Z31, Z1
 	VPSRLQ        $0x33, Z0, Z9
 	VPTERNLOGQ    $0xea, Z30, Z31, Z0
-	VPSRLQ        $0x33, Z10, Z3
-	VPTERNLOGQ    $0xea, Z30, Z31, Z10
-	VPSRLQ        $0x33, Z12, Z13
-	VPTERNLOGQ    $0xea, Z30, Z31, Z12
-	VPSRLQ        $0x33, Z4, Z14
+	VPSRLQ        $0x33, Z15, Z14
+	VPTERNLOGQ    $0xea, Z30, Z31, Z15
+	VPSRLQ        $0x33, Z17, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z17
+	VPSRLQ        $0x33, Z4, Z13
 	VPTERNLOGQ    $0xea, Z30, Z31, Z4
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z14, Z14
-	VPADDQ        Z14, Z1, Z14
-	VSUBPD        Z30, Z14, Z14
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z13, Z13
+	VPADDQ        Z13, Z1, Z13
+	VSUBPD        Z30, Z13, Z13
 	VPADDQ        Z2, Z0, Z2
 	VSUBPD        Z30, Z2, Z2
-	VPADDQ        Z9, Z10, Z9
+	VPADDQ        Z9, Z15, Z9
 	VSUBPD        Z30, Z9, Z9
-	VPADDQ        Z3, Z12, Z3
+	VPADDQ        Z14, Z17, Z14
+	VSUBPD        Z30, Z14, Z14
+	VPADDQ        Z3, Z4, Z3
 	VSUBPD        Z30, Z3, Z3
-	VPADDQ        Z13, Z4, Z13
-	VSUBPD        Z30, Z13, Z13
-	VMOVDQU64     Z14, 4480(CX)
+	VMOVDQU64     Z13, 4480(CX)
 	VMOVDQU64     Z2, 4544(CX)
 	VMOVDQU64     Z9, 4608(CX)
-	VMOVDQU64     Z3, 4672(CX)
-	VMOVDQU64     Z13, 4736(CX)
-	VPSRLQ        $0x33, Z11, Z13
-	VPTERNLOGQ    $0xea, Z30, Z31, Z11
-	VPSRLQ        $0x33, Z5, Z3
+	VMOVDQU64     Z14, 4672(CX)
+	VMOVDQU64     Z3, 4736(CX)
+	VPSRLQ        $0x33, Z16, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z16
+	VPSRLQ        $0x33, Z5, Z14
 	VPTERNLOGQ    $0xea, Z30, Z31, Z5
 	VPSRLQ        $0x33, Z6, Z9
 	VPTERNLOGQ    $0xea, Z30, Z31, Z6
 	VPSRLQ        $0x33, Z7, Z2
 	VPTERNLOGQ    $0xea, Z30, Z31, Z7
-	VPSRLQ        $0x33, Z8, Z14
+	VPSRLQ        $0x33, Z8, Z13
 	VPTERNLOGQ    $0xea, Z30, Z31, Z8
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z14, Z14
-	VPADDQ        Z14, Z11, Z14
-	VSUBPD        Z30, Z14, Z14
-	VPADDQ        Z13, Z5, Z13
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z13, Z13
+	VPADDQ        Z13, Z16, Z13
 	VSUBPD        Z30, Z13, Z13
-	VPADDQ        Z3, Z6, Z3
+	VPADDQ        Z3, Z5, Z3
 	VSUBPD        Z30, Z3, Z3
+	VPADDQ        Z14, Z6, Z14
+	VSUBPD        Z30, Z14, Z14
 	VPADDQ        Z9, Z7, Z9
 	VSUBPD        Z30, Z9, Z9
 	VPADDQ        Z2, Z8, Z2
 	VSUBPD        Z30, Z2, Z2
-	VMOVDQU64     Z14, 4160(CX)
-	VMOVDQU64     Z13, 4224(CX)
-	VMOVDQU64     Z3, 4288(CX)
+	VMOVDQU64     Z13, 4160(CX)
+	VMOVDQU64     Z3, 4224(CX)
+	VMOVDQU64     Z14, 4288(CX)
 	VMOVDQU64     Z9, 4352(CX)
 	VMOVDQU64     Z2, 4416(CX)
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z2
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z9
-	VPBROADCASTQ  wordsFMA<>+88(SB), Z3
-	VPBROADCASTQ  wordsFMA<>+96(SB), Z13
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z14
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z14
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z13
 	VPBROADCASTQ  wordsFMA<>+112(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+120(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z6
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z5
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z11
-	VMOVDQU64     6720(CX), Z4
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   5760(CX), Z4, Z12
-	VSUBPD        Z12, Z28, Z10
-	VFMADD231PD   5760(CX), Z4, Z10
-	VPADDQ        Z12, Z9, Z12
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z16
+	VMOVDQU64     5760(CX), Z4
+	VMOVDQU64     5824(CX), Z17
+	VMOVDQU64     5888(CX), Z15
+	VMOVDQU64     5952(CX), Z0
+	VMOVDQU64     6016(CX), Z1
+	VMOVDQU64     6720(CX), Z12
+	VMOVDQA64     Z4, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z4, Z12, Z10
+	VPADDQ        Z11, Z9, Z11
 	VPADDQ        Z10, Z2, Z10
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   5824(CX), Z4, Z2
+	VMOVDQA64     Z17, Z2
+	VFMADD213PD   Z29, Z12, Z2
 	VSUBPD        Z2, Z28, Z9
-	VFMADD231PD   5824(CX), Z4, Z9
-	VPADDQ        Z2, Z3, Z2
-	VPADDQ        Z9, Z12, Z9
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   5888(CX), Z4, Z12
-	VSUBPD        Z12, Z28, Z3
-	VFMADD231PD   5888(CX), Z4, Z3
-	VPADDQ        Z12, Z13, Z12
-	VPADDQ        Z3, Z2, Z3
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   5952(CX), Z4, Z2
-	VSUBPD        Z2, Z28, Z13
-	VFMADD231PD   5952(CX), Z4, Z13
+	VFMADD231PD   Z17, Z12, Z9
 	VPADDQ        Z2, Z14, Z2
-	VPADDQ        Z13, Z12, Z13
-	VMOVDQA64     Z29, Z12
-	VFMADD231PD   6016(CX), Z4, Z12
-	VSUBPD        Z12, Z28, Z14
-	VFMADD231PD   6016(CX), Z4, Z14
-	VPADDQ        Z12, Z8, Z12
+	VPADDQ        Z9, Z11, Z9
+	VMOVDQA64     Z15, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z14
+	VFMADD231PD   Z15, Z12, Z14
+	VPADDQ        Z11, Z3, Z11
 	VPADDQ        Z14, Z2, Z14
+	VMOVDQA64     Z0, Z2
+	VFMADD213PD   Z29, Z12, Z2
+	VSUBPD        Z2, Z28, Z3
+	VFMADD231PD   Z0, Z12, Z3
+	VPADDQ        Z2, Z13, Z2
+	VPADDQ        Z3, Z11, Z3
+	VMOVDQA64     Z1, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z13
+	VFMADD231PD   Z1, Z12, Z13
+	VPADDQ        Z11, Z8, Z11
+	VPADDQ        Z13, Z2, Z13
 	VMOVDQU64     6784(CX), Z2
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   5760(CX), Z2, Z8
-	VSUBPD        Z8, Z28, Z4
-	VFMADD231PD   5760(CX), Z2, Z4
-	VPADDQ        Z8, Z3, Z8
-	VPADDQ        Z4, Z9, Z4
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   5824(CX), Z2, Z9
-	VSUBPD        Z9, Z28, Z3
-	VFMADD231PD   5824(CX), Z2, Z3
-	VPADDQ        Z9, Z13, Z9
-	VPADDQ        Z3, Z8, Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   5888(CX), Z2, Z8
-	VSUBPD        Z8, Z28, Z13
-	VFMADD231PD   5888(CX), Z2, Z13
-	VPADDQ        Z8, Z14, Z8
-	VPADDQ        Z13, Z9, Z13
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   5952(CX), Z2, Z9
-	VSUBPD        Z9, Z28, Z14
-	VFMADD231PD   5952(CX), Z2, Z14
-	VPADDQ        Z9, Z12, Z9
-	VPADDQ        Z14, Z8, Z14
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   6016(CX), Z2, Z8
+	VMOVDQA64     Z4, Z8
+	VFMADD213PD   Z29, Z2, Z8
 	VSUBPD        Z8, Z28, Z12
-	VFMADD231PD   6016(CX), Z2, Z12
-	VPADDQ        Z8, Z7, Z8
-	VPADDQ        Z12, Z9, Z12
-	VMOVDQU64     6848(CX), Z9
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   5760(CX), Z9, Z7
-	VSUBPD        Z7, Z28, Z2
-	VFMADD231PD   5760(CX), Z9, Z2
-	VPADDQ        Z7, Z13, Z7
-	VPADDQ        Z2, Z3, Z2
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   5824(CX), Z9, Z3
-	VSUBPD        Z3, Z28, Z13
-	VFMADD231PD   5824(CX), Z9, Z13
-	VPADDQ        Z3, Z14, Z3
-	VPADDQ        Z13, Z7, Z13
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   5888(CX), Z9, Z7
-	VSUBPD        Z7, Z28, Z14
-	VFMADD231PD   5888(CX), Z9, Z14
-	VPADDQ        Z7, Z12, Z7
-	VPADDQ        Z14, Z3, Z14
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   5952(CX), Z9, Z3
-	VSUBPD        Z3, Z28, Z12
-	VFMADD231PD   5952(CX), Z9, Z12
-	VPADDQ        Z3, Z8, Z3
-	VPADDQ        Z12, Z7, Z12
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   6016(CX), Z9, Z7
-	VSUBPD        Z7, Z28, Z8
-	VFMADD231PD   6016(CX), Z9, Z8
-	VPADDQ        Z7, Z6, Z7
-	VPADDQ        Z8, Z3, Z8
-	VMOVDQU64     6912(CX), Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   5760(CX), Z3, Z6
-	VSUBPD        Z6, Z28, Z9
-	VFMADD231PD   5760(CX), Z3, Z9
-	VPADDQ        Z6, Z14, Z6
-	VPADDQ        Z9, Z13, Z9
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   5824(CX), Z3, Z13
-	VSUBPD        Z13, Z28, Z14
-	VFMADD231PD   5824(CX), Z3, Z14
-	VPADDQ        Z13, Z12, Z13
-	VPADDQ        Z14, Z6, Z14
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   5888(CX), Z3, Z6
-	VSUBPD        Z6, Z28, Z12
-	VFMADD231PD   5888(CX), Z3, Z12
-	VPADDQ        Z6, Z8, Z6
-	VPADDQ        Z12, Z13, Z12
-	VMOVDQA64     Z29, Z13
-	VFMADD231PD   5952(CX), Z3, Z13
-	VSUBPD        Z13, Z28, Z8
-	VFMADD231PD   5952(CX), Z3, Z8
-	VPADDQ        Z13, Z7, Z13
-	VPADDQ        Z8, Z6, Z8
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   6016(CX), Z3, Z6
-	VSUBPD        Z6, Z28, Z7
-	VFMADD231PD   6016(CX), Z3, Z7
-	VPADDQ        Z6, Z5, Z6
-	VPADDQ        Z7, Z13, Z7
-	VMOVDQU64     6976(CX), Z13
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   5760(CX), Z13, Z5
-	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   5760(CX), Z13, Z3
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z3, Z14, Z3
-	VMOVDQA64     Z29, Z14
-	VFMADD231PD   5824(CX), Z13, Z14
-	VSUBPD        Z14, Z28, Z12
-	VFMADD231PD   5824(CX), Z13, Z12
-	VPADDQ        Z14, Z8, Z14
-	VPADDQ        Z12, Z5, Z12
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   5888(CX), Z13, Z5
-	VSUBPD        Z5, Z28, Z8
-	VFMADD231PD   5888(CX), Z13, Z8
-	VPADDQ        Z5, Z7, Z5
+	VFMADD231PD   Z4, Z2, Z12
 	VPADDQ        Z8, Z14, Z8
-	VMOVDQA64     Z29, Z14
-	VFMADD231PD   5952(CX), Z13, Z14
-	VSUBPD        Z14, Z28, Z7
-	VFMADD231PD   5952(CX), Z13, Z7
-	VPADDQ        Z14, Z6, Z14
-	VPADDQ        Z7, Z5, Z7
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   6016(CX), Z13, Z5
-	VSUBPD        Z5, Z28, Z6
-	VFMADD231PD   6016(CX), Z13, Z6
+	VPADDQ        Z12, Z9, Z12
+	VMOVDQA64     Z17, Z9
+	VFMADD213PD   Z29, Z2, Z9
+	VSUBPD        Z9, Z28, Z14
+	VFMADD231PD   Z17, Z2, Z14
+	VPADDQ        Z9, Z3, Z9
+	VPADDQ        Z14, Z8, Z14
+	VMOVDQA64     Z15, Z8
+	VFMADD213PD   Z29, Z2, Z8
+	VSUBPD        Z8, Z28, Z3
+	VFMADD231PD   Z15, Z2, Z3
+	VPADDQ        Z8, Z13, Z8
+	VPADDQ        Z3, Z9, Z3
+	VMOVDQA64     Z0, Z9
+	VFMADD213PD   Z29, Z2, Z9
+	VSUBPD        Z9, Z28, Z13
+	VFMADD231PD   Z0, Z2, Z13
+	VPADDQ        Z9, Z11, Z9
+	VPADDQ        Z13, Z8, Z13
+	VMOVDQA64     Z1, Z8
+	VFMADD213PD   Z29, Z2, Z8
+	VSUBPD        Z8, Z28, Z11
+	VFMADD231PD   Z1, Z2, Z11
+	VPADDQ        Z8, Z7, Z8
+	VPADDQ        Z11, Z9, Z11
+	VMOVDQU64     6848(CX), Z9
+	VMOVDQA64     Z4, Z7
+	VFMADD213PD   Z29, Z9, Z7
+	VSUBPD        Z7, Z28, Z2
+	VFMADD231PD   Z4, Z9, Z2
+	VPADDQ        Z7, Z3, Z7
+	VPADDQ        Z2, Z14, Z2
+	VMOVDQA64     Z17, Z14
+	VFMADD213PD   Z29, Z9, Z14
+	VSUBPD        Z14, Z28, Z3
+	VFMADD231PD   Z17, Z9, Z3
+	VPADDQ        Z14, Z13, Z14
+	VPADDQ        Z3, Z7, Z3
+	VMOVDQA64     Z15, Z7
+	VFMADD213PD   Z29, Z9, Z7
+	VSUBPD        Z7, Z28, Z13
+	VFMADD231PD   Z15, Z9, Z13
+	VPADDQ        Z7, Z11, Z7
+	VPADDQ        Z13, Z14, Z13
+	VMOVDQA64     Z0, Z14
+	VFMADD213PD   Z29, Z9, Z14
+	VSUBPD        Z14, Z28, Z11
+	VFMADD231PD   Z0, Z9, Z11
+	VPADDQ        Z14, Z8, Z14
+	VPADDQ        Z11, Z7, Z11
+	VMOVDQA64     Z1, Z7
+	VFMADD213PD   Z29, Z9, Z7
+	VSUBPD        Z7, Z28, Z8
+	VFMADD231PD   Z1, Z9, Z8
+	VPADDQ        Z7, Z6, Z7
+	VPADDQ        Z8, Z14, Z8
+	VMOVDQU64     6912(CX), Z14
+	VMOVDQA64     Z4, Z6
+	VFMADD213PD   Z29, Z14, Z6
+	VSUBPD        Z6, Z28, Z9
+	VFMADD231PD   Z4, Z14, Z9
+	VPADDQ        Z6, Z13, Z6
+	VPADDQ        Z9, Z3, Z9
+	VMOVDQA64     Z17, Z3
+	VFMADD213PD   Z29, Z14, Z3
+	VSUBPD        Z3, Z28, Z13
+	VFMADD231PD   Z17, Z14, Z13
+	VPADDQ        Z3, Z11, Z3
+	VPADDQ        Z13, Z6, Z13
+	VMOVDQA64     Z15, Z6
+	VFMADD213PD   Z29, Z14, Z6
+	VSUBPD        Z6, Z28, Z11
+	VFMADD231PD   Z15, Z14, Z11
+	VPADDQ        Z6, Z8, Z6
+	VPADDQ        Z11, Z3, Z11
+	VMOVDQA64     Z0, Z3
+	VFMADD213PD   Z29, Z14, Z3
+	VSUBPD        Z3, Z28, Z8
+	VFMADD231PD   Z0, Z14, Z8
+	VPADDQ        Z3, Z7, Z3
+	VPADDQ        Z8, Z6, Z8
+	VMOVDQA64     Z1, Z6
+	VFMADD213PD   Z29, Z14, Z6
+	VSUBPD        Z6, Z28, Z7
+	VFMADD231PD   Z1, Z14, Z7
+	VPADDQ        Z6, Z5, Z6
+	VPADDQ        Z7, Z3, Z7
+	VMOVDQU64     6976(CX), Z3
+	VMOVDQA64     Z4, Z5
+	VFMADD213PD   Z29, Z3, Z5
+	VSUBPD        Z5, Z28, Z14
+	VFMADD231PD   Z4, Z3, Z14
 	VPADDQ        Z5, Z11, Z5
-	VPADDQ        Z6, Z14, Z6
-	VPADDQ        Z12, Z12, Z14
-	VPADDQ        Z12, Z14, Z14
-	VPSLLQ        $0x04, Z12, Z12
-	VPADDQ        Z12, Z14, Z12
-	VPADDQ        Z12, Z10, Z12
+	VPADDQ        Z14, Z13, Z14
+	VMOVDQA64     Z17, Z13
+	VFMADD213PD   Z29, Z3, Z13
+	VSUBPD        Z13, Z28, Z11
+	VFMADD231PD   Z17, Z3, Z11
+	VPADDQ        Z13, Z8, Z13
+	VPADDQ        Z11, Z5, Z11
+	VMOVDQA64     Z15, Z5
+	VFMADD213PD   Z29, Z3, Z5
+	VSUBPD        Z5, Z28, Z8
+	VFMADD231PD   Z15, Z3, Z8
+	VPADDQ        Z5, Z7, Z5
+	VPADDQ        Z8, Z13, Z8
+	VMOVDQA64     Z0, Z13
+	VFMADD213PD   Z29, Z3, Z13
+	VSUBPD        Z13, Z28, Z7
+	VFMADD231PD   Z0, Z3, Z7
+	VPADDQ        Z13, Z6, Z13
+	VPADDQ        Z7, Z5, Z7
+	VMOVDQA64     Z1, Z5
+	VFMADD213PD   Z29, Z3, Z5
+	VSUBPD        Z5, Z28, Z6
+	VFMADD231PD   Z1, Z3, Z6
+	VPADDQ        Z5, Z16, Z5
+	VPADDQ        Z6, Z13, Z6
+	VPADDQ        Z11, Z11, Z13
+	VPADDQ        Z11, Z13, Z13
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z13, Z11
+	VPADDQ        Z11, Z10, Z11
 	VPADDQ        Z8, Z8, Z10
 	VPADDQ        Z8, Z10, Z10
 	VPSLLQ        $0x04, Z8, Z8
 	VPADDQ        Z8, Z10, Z8
-	VPADDQ        Z8, Z4, Z8
-	VPADDQ        Z7, Z7, Z4
-	VPADDQ        Z7, Z4, Z4
+	VPADDQ        Z8, Z12, Z8
+	VPADDQ        Z7, Z7, Z12
+	VPADDQ        Z7, Z12, Z12
 	VPSLLQ        $0x04, Z7, Z7
-	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z7, Z12, Z7
 	VPADDQ        Z7, Z2, Z7
 	VPADDQ        Z6, Z6, Z2
 	VPADDQ        Z6, Z2, Z2
@@ -7956,84 +8001,84 @@ comb8FMADigit:
 	VPADDQ        Z5, Z9, Z9
 	VPSLLQ        $0x04, Z5, Z5
 	VPADDQ        Z5, Z9, Z5
-	VPADDQ        Z5, Z3, Z5
-	VMOVDQU64     5440(CX), Z3
-	VPADDQ        Z3, Z3, Z3
-	VPADDQ        Z12, Z3, Z9
-	VPADDQ.BCST   wordsFMA<>+0(SB), Z3, Z3
-	VPSUBQ        Z12, Z3, Z12
-	VMOVDQU64     5504(CX), Z3
-	VPADDQ        Z3, Z3, Z3
-	VPADDQ        Z8, Z3, Z2
-	VPADDQ.BCST   wordsFMA<>+8(SB), Z3, Z3
-	VPSUBQ        Z8, Z3, Z8
-	VMOVDQU64     5568(CX), Z3
-	VPADDQ        Z3, Z3, Z3
-	VPADDQ        Z7, Z3, Z4
-	VPADDQ.BCST   wordsFMA<>+16(SB), Z3, Z3
-	VPSUBQ        Z7, Z3, Z7
-	VMOVDQU64     5632(CX), Z3
-	VPADDQ        Z3, Z3, Z3
-	VPADDQ        Z6, Z3, Z10
-	VPADDQ.BCST   wordsFMA<>+24(SB), Z3, Z3
-	VPSUBQ        Z6, Z3, Z6
-	VMOVDQU64     5696(CX), Z3
-	VPADDQ        Z3, Z3, Z3
-	VPADDQ        Z5, Z3, Z14
-	VPADDQ.BCST   wordsFMA<>+32(SB), Z3, Z3
-	VPSUBQ        Z5, Z3, Z5
-	VPSRLQ        $0x33, Z9, Z3
+	VPADDQ        Z5, Z14, Z5
+	VMOVDQU64     5440(CX), Z14
+	VPADDQ        Z14, Z14, Z14
+	VPADDQ        Z11, Z14, Z9
+	VPADDQ.BCST   wordsFMA<>+0(SB), Z14, Z14
+	VPSUBQ        Z11, Z14, Z11
+	VMOVDQU64     5504(CX), Z14
+	VPADDQ        Z14, Z14, Z14
+	VPADDQ        Z8, Z14, Z2
+	VPADDQ.BCST   wordsFMA<>+8(SB), Z14, Z14
+	VPSUBQ        Z8, Z14, Z8
+	VMOVDQU64     5568(CX), Z14
+	VPADDQ        Z14, Z14, Z14
+	VPADDQ        Z7, Z14, Z12
+	VPADDQ.BCST   wordsFMA<>+16(SB), Z14, Z14
+	VPSUBQ        Z7, Z14, Z7
+	VMOVDQU64     5632(CX), Z14
+	VPADDQ        Z14, Z14, Z14
+	VPADDQ        Z6, Z14, Z10
+	VPADDQ.BCST   wordsFMA<>+24(SB), Z14, Z14
+	VPSUBQ        Z6, Z14, Z6
+	VMOVDQU64     5696(CX), Z14
+	VPADDQ        Z14, Z14, Z14
+	VPADDQ        Z5, Z14, Z13
+	VPADDQ.BCST   wordsFMA<>+32(SB), Z14, Z14
+	VPSUBQ        Z5, Z14, Z5
+	VPSRLQ        $0x33, Z9, Z14
 	VPTERNLOGQ    $0xea, Z30, Z31, Z9
-	VPSRLQ        $0x33, Z2, Z11
+	VPSRLQ        $0x33, Z2, Z16
 	VPTERNLOGQ    $0xea, Z30, Z31, Z2
-	VPSRLQ        $0x33, Z4, Z13
-	VPTERNLOGQ    $0xea, Z30, Z31, Z4
-	VPSRLQ        $0x33, Z10, Z0
-	VPTERNLOGQ    $0xea, Z30, Z31, Z10
-	VPSRLQ        $0x33, Z14, Z1
-	VPTERNLOGQ    $0xea, Z30, Z31, Z14
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z1, Z1
-	VPADDQ        Z1, Z9, Z1
-	VSUBPD        Z30, Z1, Z1
-	VPADDQ        Z3, Z2, Z3
-	VSUBPD        Z30, Z3, Z3
-	VPADDQ        Z11, Z4, Z11
-	VSUBPD        Z30, Z11, Z11
-	VPADDQ        Z13, Z10, Z13
-	VSUBPD        Z30, Z13, Z13
-	VPADDQ        Z0, Z14, Z0
-	VSUBPD        Z30, Z0, Z0
-	VMOVDQU64     Z1, 9280(CX)
-	VMOVDQU64     Z3, 9344(CX)
-	VMOVDQU64     Z11, 9408(CX)
-	VMOVDQU64     Z13, 9472(CX)
-	VMOVDQU64     Z0, 9536(CX)
-	VPSRLQ        $0x33, Z12, Z0
+	VPSRLQ        $0x33, Z12, Z1
 	VPTERNLOGQ    $0xea, Z30, Z31, Z12
-	VPSRLQ        $0x33, Z8, Z13
-	VPTERNLOGQ    $0xea, Z30, Z31, Z8
-	VPSRLQ        $0x33, Z7, Z11
-	VPTERNLOGQ    $0xea, Z30, Z31, Z7
-	VPSRLQ        $0x33, Z6, Z3
-	VPTERNLOGQ    $0xea, Z30, Z31, Z6
-	VPSRLQ        $0x33, Z5, Z1
-	VPTERNLOGQ    $0xea, Z30, Z31, Z5
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z1, Z1
-	VPADDQ        Z1, Z12, Z1
-	VSUBPD        Z30, Z1, Z1
-	VPADDQ        Z0, Z8, Z0
+	VPSRLQ        $0x33, Z10, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z10
+	VPSRLQ        $0x33, Z13, Z0
+	VPTERNLOGQ    $0xea, Z30, Z31, Z13
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z0, Z0
+	VPADDQ        Z0, Z9, Z0
 	VSUBPD        Z30, Z0, Z0
-	VPADDQ        Z13, Z7, Z13
-	VSUBPD        Z30, Z13, Z13
-	VPADDQ        Z11, Z6, Z11
-	VSUBPD        Z30, Z11, Z11
-	VPADDQ        Z3, Z5, Z3
+	VPADDQ        Z14, Z2, Z14
+	VSUBPD        Z30, Z14, Z14
+	VPADDQ        Z16, Z12, Z16
+	VSUBPD        Z30, Z16, Z16
+	VPADDQ        Z1, Z10, Z1
+	VSUBPD        Z30, Z1, Z1
+	VPADDQ        Z3, Z13, Z3
 	VSUBPD        Z30, Z3, Z3
-	VMOVDQU64     Z1, 8960(CX)
-	VMOVDQU64     Z0, 9024(CX)
-	VMOVDQU64     Z13, 9088(CX)
-	VMOVDQU64     Z11, 9152(CX)
-	VMOVDQU64     Z3, 9216(CX)
+	VMOVDQU64     Z0, 9280(CX)
+	VMOVDQU64     Z14, 9344(CX)
+	VMOVDQU64     Z16, 9408(CX)
+	VMOVDQU64     Z1, 9472(CX)
+	VMOVDQU64     Z3, 9536(CX)
+	VPSRLQ        $0x33, Z11, Z3
+	VPTERNLOGQ    $0xea, Z30, Z31, Z11
+	VPSRLQ        $0x33, Z8, Z1
+	VPTERNLOGQ    $0xea, Z30, Z31, Z8
+	VPSRLQ        $0x33, Z7, Z16
+	VPTERNLOGQ    $0xea, Z30, Z31, Z7
+	VPSRLQ        $0x33, Z6, Z14
+	VPTERNLOGQ    $0xea, Z30, Z31, Z6
+	VPSRLQ        $0x33, Z5, Z0
+	VPTERNLOGQ    $0xea, Z30, Z31, Z5
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z0, Z0
+	VPADDQ        Z0, Z11, Z0
+	VSUBPD        Z30, Z0, Z0
+	VPADDQ        Z3, Z8, Z3
+	VSUBPD        Z30, Z3, Z3
+	VPADDQ        Z1, Z7, Z1
+	VSUBPD        Z30, Z1, Z1
+	VPADDQ        Z16, Z6, Z16
+	VSUBPD        Z30, Z16, Z16
+	VPADDQ        Z14, Z5, Z14
+	VSUBPD        Z30, Z14, Z14
+	VMOVDQU64     Z0, 8960(CX)
+	VMOVDQU64     Z3, 9024(CX)
+	VMOVDQU64     Z1, 9088(CX)
+	VMOVDQU64     Z16, 9152(CX)
+	VMOVDQU64     Z14, 9216(CX)
 	VMOVDQU64     4160(CX), Z0
 	VMOVDQU64     4480(CX), Z1
 	VPBLENDMQ     Z1, Z0, K1, Z2
@@ -8104,175 +8149,180 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     2880(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3200(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   3200(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3264(CX), Z10, Z0
+	VMOVDQU64     3200(CX), Z10
+	VMOVDQU64     3264(CX), Z11
+	VMOVDQU64     3328(CX), Z12
+	VMOVDQU64     3392(CX), Z13
+	VMOVDQU64     3456(CX), Z14
+	VMOVDQU64     2880(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   3264(CX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3328(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   3328(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3392(CX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   3392(CX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3456(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   3456(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     2944(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3200(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   3200(CX), Z0, Z10
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3264(CX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   3264(CX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3328(CX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   3328(CX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3392(CX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   3392(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3456(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   3456(CX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
+	VPADDQ        Z16, Z1, Z16
 	VMOVDQU64     3008(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3200(CX), Z1, Z6
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   3200(CX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3264(CX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   3264(CX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3328(CX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   3328(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3392(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   3392(CX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3456(CX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   3456(CX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
 	VMOVDQU64     3072(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3200(CX), Z2, Z7
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   3200(CX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   3264(CX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   3264(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3328(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   3328(CX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   3392(CX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   3392(CX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3456(CX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   3456(CX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
 	VMOVDQU64     3136(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3200(CX), Z3, Z8
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   3200(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   3264(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   3264(CX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3328(CX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   3328(CX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   3392(CX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   3392(CX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3456(CX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   3456(CX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -8284,7 +8334,7 @@ comb8FMADigit:
 	VPSLLQ        $0x04, Z8, Z8
 	VPADDQ        Z8, Z1, Z8
 	VPADDQ        Z8, Z2, Z8
-	VMOVDQU64     Z11, (CX)
+	VMOVDQU64     Z16, (CX)
 	VMOVDQU64     Z5, 64(CX)
 	VMOVDQU64     Z6, 128(CX)
 	VMOVDQU64     Z7, 192(CX)
@@ -8293,197 +8343,202 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z6
 	VPBROADCASTQ  wordsFMA<>+96(SB), Z5
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z11
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z16
 	VPBROADCASTQ  wordsFMA<>+112(SB), Z2
 	VPBROADCASTQ  wordsFMA<>+120(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z10
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z12
-	VMOVDQU64     3520(CX), Z4
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   3840(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z3
-	VFMADD231PD   3840(CX), Z4, Z3
-	VPADDQ        Z9, Z7, Z9
-	VPADDQ        Z3, Z8, Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3904(CX), Z4, Z8
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z17
+	VMOVDQU64     3840(CX), Z4
+	VMOVDQU64     3904(CX), Z9
+	VMOVDQU64     3968(CX), Z14
+	VMOVDQU64     4032(CX), Z3
+	VMOVDQU64     4096(CX), Z13
+	VMOVDQU64     3520(CX), Z12
+	VMOVDQA64     Z4, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z4, Z12, Z10
+	VPADDQ        Z11, Z7, Z11
+	VPADDQ        Z10, Z8, Z10
+	VMOVDQA64     Z9, Z8
+	VFMADD213PD   Z29, Z12, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   3904(CX), Z4, Z7
+	VFMADD231PD   Z9, Z12, Z7
 	VPADDQ        Z8, Z6, Z8
-	VPADDQ        Z7, Z9, Z7
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   3968(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z6
-	VFMADD231PD   3968(CX), Z4, Z6
-	VPADDQ        Z9, Z5, Z9
+	VPADDQ        Z7, Z11, Z7
+	VMOVDQA64     Z14, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z6
+	VFMADD231PD   Z14, Z12, Z6
+	VPADDQ        Z11, Z5, Z11
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   4032(CX), Z4, Z8
+	VMOVDQA64     Z3, Z8
+	VFMADD213PD   Z29, Z12, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   4032(CX), Z4, Z5
-	VPADDQ        Z8, Z11, Z8
-	VPADDQ        Z5, Z9, Z5
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   4096(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z11
-	VFMADD231PD   4096(CX), Z4, Z11
-	VPADDQ        Z9, Z2, Z9
-	VPADDQ        Z11, Z8, Z11
+	VFMADD231PD   Z3, Z12, Z5
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z5, Z11, Z5
+	VMOVDQA64     Z13, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z16
+	VFMADD231PD   Z13, Z12, Z16
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z16, Z8, Z16
 	VMOVDQU64     3584(CX), Z8
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3840(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z4
-	VFMADD231PD   3840(CX), Z8, Z4
+	VMOVDQA64     Z4, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z12
+	VFMADD231PD   Z4, Z8, Z12
 	VPADDQ        Z2, Z6, Z2
-	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3904(CX), Z8, Z7
+	VPADDQ        Z12, Z7, Z12
+	VMOVDQA64     Z9, Z7
+	VFMADD213PD   Z29, Z8, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   3904(CX), Z8, Z6
+	VFMADD231PD   Z9, Z8, Z6
 	VPADDQ        Z7, Z5, Z7
 	VPADDQ        Z6, Z2, Z6
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3968(CX), Z8, Z2
+	VMOVDQA64     Z14, Z2
+	VFMADD213PD   Z29, Z8, Z2
 	VSUBPD        Z2, Z28, Z5
-	VFMADD231PD   3968(CX), Z8, Z5
-	VPADDQ        Z2, Z11, Z2
+	VFMADD231PD   Z14, Z8, Z5
+	VPADDQ        Z2, Z16, Z2
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   4032(CX), Z8, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   4032(CX), Z8, Z11
-	VPADDQ        Z7, Z9, Z7
-	VPADDQ        Z11, Z2, Z11
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   4096(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z9
-	VFMADD231PD   4096(CX), Z8, Z9
+	VMOVDQA64     Z3, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z3, Z8, Z16
+	VPADDQ        Z7, Z11, Z7
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z11
+	VFMADD231PD   Z13, Z8, Z11
 	VPADDQ        Z2, Z1, Z2
-	VPADDQ        Z9, Z7, Z9
+	VPADDQ        Z11, Z7, Z11
 	VMOVDQU64     3648(CX), Z7
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3840(CX), Z7, Z1
+	VMOVDQA64     Z4, Z1
+	VFMADD213PD   Z29, Z7, Z1
 	VSUBPD        Z1, Z28, Z8
-	VFMADD231PD   3840(CX), Z7, Z8
+	VFMADD231PD   Z4, Z7, Z8
 	VPADDQ        Z1, Z5, Z1
 	VPADDQ        Z8, Z6, Z8
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3904(CX), Z7, Z6
+	VMOVDQA64     Z9, Z6
+	VFMADD213PD   Z29, Z7, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   3904(CX), Z7, Z5
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z9, Z7, Z5
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z5, Z1, Z5
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3968(CX), Z7, Z1
-	VSUBPD        Z1, Z28, Z11
-	VFMADD231PD   3968(CX), Z7, Z11
-	VPADDQ        Z1, Z9, Z1
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   4032(CX), Z7, Z6
-	VSUBPD        Z6, Z28, Z9
-	VFMADD231PD   4032(CX), Z7, Z9
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z16
+	VFMADD231PD   Z14, Z7, Z16
+	VPADDQ        Z1, Z11, Z1
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z3, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z11
+	VFMADD231PD   Z3, Z7, Z11
 	VPADDQ        Z6, Z2, Z6
-	VPADDQ        Z9, Z1, Z9
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   4096(CX), Z7, Z1
+	VPADDQ        Z11, Z1, Z11
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z7, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   4096(CX), Z7, Z2
+	VFMADD231PD   Z13, Z7, Z2
 	VPADDQ        Z1, Z0, Z1
 	VPADDQ        Z2, Z6, Z2
 	VMOVDQU64     3712(CX), Z6
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3840(CX), Z6, Z0
+	VMOVDQA64     Z4, Z0
+	VFMADD213PD   Z29, Z6, Z0
 	VSUBPD        Z0, Z28, Z7
-	VFMADD231PD   3840(CX), Z6, Z7
-	VPADDQ        Z0, Z11, Z0
+	VFMADD231PD   Z4, Z6, Z7
+	VPADDQ        Z0, Z16, Z0
 	VPADDQ        Z7, Z5, Z7
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3904(CX), Z6, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   3904(CX), Z6, Z11
-	VPADDQ        Z5, Z9, Z5
-	VPADDQ        Z11, Z0, Z11
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3968(CX), Z6, Z0
-	VSUBPD        Z0, Z28, Z9
-	VFMADD231PD   3968(CX), Z6, Z9
+	VMOVDQA64     Z9, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z9, Z6, Z16
+	VPADDQ        Z5, Z11, Z5
+	VPADDQ        Z16, Z0, Z16
+	VMOVDQA64     Z14, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z11
+	VFMADD231PD   Z14, Z6, Z11
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z9, Z5, Z9
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   4032(CX), Z6, Z5
+	VPADDQ        Z11, Z5, Z11
+	VMOVDQA64     Z3, Z5
+	VFMADD213PD   Z29, Z6, Z5
 	VSUBPD        Z5, Z28, Z2
-	VFMADD231PD   4032(CX), Z6, Z2
+	VFMADD231PD   Z3, Z6, Z2
 	VPADDQ        Z5, Z1, Z5
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   4096(CX), Z6, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z6, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   4096(CX), Z6, Z1
-	VPADDQ        Z0, Z10, Z0
+	VFMADD231PD   Z13, Z6, Z1
+	VPADDQ        Z0, Z15, Z0
 	VPADDQ        Z1, Z5, Z1
 	VMOVDQU64     3776(CX), Z5
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   3840(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z6
-	VFMADD231PD   3840(CX), Z5, Z6
-	VPADDQ        Z10, Z9, Z10
-	VPADDQ        Z6, Z11, Z6
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3904(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z9
-	VFMADD231PD   3904(CX), Z5, Z9
-	VPADDQ        Z11, Z2, Z11
-	VPADDQ        Z9, Z10, Z9
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   3968(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z2
-	VFMADD231PD   3968(CX), Z5, Z2
-	VPADDQ        Z10, Z1, Z10
-	VPADDQ        Z2, Z11, Z2
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   4032(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z1
-	VFMADD231PD   4032(CX), Z5, Z1
-	VPADDQ        Z11, Z0, Z11
-	VPADDQ        Z1, Z10, Z1
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   4096(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z0
-	VFMADD231PD   4096(CX), Z5, Z0
-	VPADDQ        Z10, Z12, Z10
-	VPADDQ        Z0, Z11, Z0
-	VPADDQ        Z9, Z9, Z11
-	VPADDQ        Z9, Z11, Z11
-	VPSLLQ        $0x04, Z9, Z9
-	VPADDQ        Z9, Z11, Z9
-	VPADDQ        Z9, Z3, Z9
-	VPADDQ        Z2, Z2, Z3
-	VPADDQ        Z2, Z3, Z3
+	VMOVDQA64     Z4, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z6
+	VFMADD231PD   Z4, Z5, Z6
+	VPADDQ        Z15, Z11, Z15
+	VPADDQ        Z6, Z16, Z6
+	VMOVDQA64     Z9, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z11
+	VFMADD231PD   Z9, Z5, Z11
+	VPADDQ        Z16, Z2, Z16
+	VPADDQ        Z11, Z15, Z11
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z2
+	VFMADD231PD   Z14, Z5, Z2
+	VPADDQ        Z15, Z1, Z15
+	VPADDQ        Z2, Z16, Z2
+	VMOVDQA64     Z3, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z1
+	VFMADD231PD   Z3, Z5, Z1
+	VPADDQ        Z16, Z0, Z16
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z0
+	VFMADD231PD   Z13, Z5, Z0
+	VPADDQ        Z15, Z17, Z15
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z11, Z11, Z16
+	VPADDQ        Z11, Z16, Z16
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z11, Z10, Z11
+	VPADDQ        Z2, Z2, Z10
+	VPADDQ        Z2, Z10, Z10
 	VPSLLQ        $0x04, Z2, Z2
-	VPADDQ        Z2, Z3, Z2
-	VPADDQ        Z2, Z4, Z2
-	VPADDQ        Z1, Z1, Z4
-	VPADDQ        Z1, Z4, Z4
+	VPADDQ        Z2, Z10, Z2
+	VPADDQ        Z2, Z12, Z2
+	VPADDQ        Z1, Z1, Z12
+	VPADDQ        Z1, Z12, Z12
 	VPSLLQ        $0x04, Z1, Z1
-	VPADDQ        Z1, Z4, Z1
+	VPADDQ        Z1, Z12, Z1
 	VPADDQ        Z1, Z8, Z1
 	VPADDQ        Z0, Z0, Z8
 	VPADDQ        Z0, Z8, Z8
 	VPSLLQ        $0x04, Z0, Z0
 	VPADDQ        Z0, Z8, Z0
 	VPADDQ        Z0, Z7, Z0
-	VPADDQ        Z10, Z10, Z7
-	VPADDQ        Z10, Z7, Z7
-	VPSLLQ        $0x04, Z10, Z10
-	VPADDQ        Z10, Z7, Z10
-	VPADDQ        Z10, Z6, Z10
-	VMOVDQU64     Z9, 320(CX)
+	VPADDQ        Z15, Z15, Z7
+	VPADDQ        Z15, Z7, Z7
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z7, Z15
+	VPADDQ        Z15, Z6, Z15
+	VMOVDQU64     Z11, 320(CX)
 	VMOVDQU64     Z2, 384(CX)
 	VMOVDQU64     Z1, 448(CX)
 	VMOVDQU64     Z0, 512(CX)
-	VMOVDQU64     Z10, 576(CX)
+	VMOVDQU64     Z15, 576(CX)
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
@@ -8494,175 +8549,180 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     3200(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3520(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   3520(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3584(CX), Z10, Z0
+	VMOVDQU64     3520(CX), Z10
+	VMOVDQU64     3584(CX), Z11
+	VMOVDQU64     3648(CX), Z12
+	VMOVDQU64     3712(CX), Z13
+	VMOVDQU64     3776(CX), Z14
+	VMOVDQU64     3200(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   3584(CX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3648(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   3648(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3712(CX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   3712(CX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3776(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   3776(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
 	VMOVDQU64     3264(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3520(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   3520(CX), Z0, Z10
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3584(CX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   3584(CX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3648(CX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   3648(CX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3712(CX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   3712(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3776(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   3776(CX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
+	VPADDQ        Z16, Z1, Z16
 	VMOVDQU64     3328(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3520(CX), Z1, Z6
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   3520(CX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3584(CX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   3584(CX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3648(CX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   3648(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3712(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   3712(CX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3776(CX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   3776(CX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
 	VMOVDQU64     3392(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3520(CX), Z2, Z7
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   3520(CX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   3584(CX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   3584(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3648(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   3648(CX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   3712(CX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   3712(CX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3776(CX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   3776(CX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
 	VMOVDQU64     3456(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3520(CX), Z3, Z8
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   3520(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   3584(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   3584(CX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3648(CX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   3648(CX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   3712(CX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   3712(CX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3776(CX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   3776(CX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -8674,7 +8734,7 @@ comb8FMADigit:
 	VPSLLQ        $0x04, Z8, Z8
 	VPADDQ        Z8, Z1, Z8
 	VPADDQ        Z8, Z2, Z8
-	VMOVDQU64     Z11, 640(CX)
+	VMOVDQU64     Z16, 640(CX)
 	VMOVDQU64     Z5, 704(CX)
 	VMOVDQU64     Z6, 768(CX)
 	VMOVDQU64     Z7, 832(CX)
@@ -8683,608 +8743,223 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z6
 	VPBROADCASTQ  wordsFMA<>+96(SB), Z5
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z11
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z16
 	VPBROADCASTQ  wordsFMA<>+112(SB), Z2
 	VPBROADCASTQ  wordsFMA<>+120(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z10
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z12
-	VMOVDQU64     2880(CX), Z4
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   3840(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z3
-	VFMADD231PD   3840(CX), Z4, Z3
-	VPADDQ        Z9, Z7, Z9
-	VPADDQ        Z3, Z8, Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   3904(CX), Z4, Z8
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z17
+	VMOVDQU64     3840(CX), Z4
+	VMOVDQU64     3904(CX), Z9
+	VMOVDQU64     3968(CX), Z14
+	VMOVDQU64     4032(CX), Z3
+	VMOVDQU64     4096(CX), Z13
+	VMOVDQU64     2880(CX), Z12
+	VMOVDQA64     Z4, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z4, Z12, Z10
+	VPADDQ        Z11, Z7, Z11
+	VPADDQ        Z10, Z8, Z10
+	VMOVDQA64     Z9, Z8
+	VFMADD213PD   Z29, Z12, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   3904(CX), Z4, Z7
+	VFMADD231PD   Z9, Z12, Z7
 	VPADDQ        Z8, Z6, Z8
-	VPADDQ        Z7, Z9, Z7
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   3968(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z6
-	VFMADD231PD   3968(CX), Z4, Z6
-	VPADDQ        Z9, Z5, Z9
+	VPADDQ        Z7, Z11, Z7
+	VMOVDQA64     Z14, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z6
+	VFMADD231PD   Z14, Z12, Z6
+	VPADDQ        Z11, Z5, Z11
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   4032(CX), Z4, Z8
+	VMOVDQA64     Z3, Z8
+	VFMADD213PD   Z29, Z12, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   4032(CX), Z4, Z5
-	VPADDQ        Z8, Z11, Z8
-	VPADDQ        Z5, Z9, Z5
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   4096(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z11
-	VFMADD231PD   4096(CX), Z4, Z11
-	VPADDQ        Z9, Z2, Z9
-	VPADDQ        Z11, Z8, Z11
+	VFMADD231PD   Z3, Z12, Z5
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z5, Z11, Z5
+	VMOVDQA64     Z13, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z16
+	VFMADD231PD   Z13, Z12, Z16
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z16, Z8, Z16
 	VMOVDQU64     2944(CX), Z8
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3840(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z4
-	VFMADD231PD   3840(CX), Z8, Z4
+	VMOVDQA64     Z4, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z12
+	VFMADD231PD   Z4, Z8, Z12
 	VPADDQ        Z2, Z6, Z2
-	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   3904(CX), Z8, Z7
+	VPADDQ        Z12, Z7, Z12
+	VMOVDQA64     Z9, Z7
+	VFMADD213PD   Z29, Z8, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   3904(CX), Z8, Z6
+	VFMADD231PD   Z9, Z8, Z6
 	VPADDQ        Z7, Z5, Z7
 	VPADDQ        Z6, Z2, Z6
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   3968(CX), Z8, Z2
+	VMOVDQA64     Z14, Z2
+	VFMADD213PD   Z29, Z8, Z2
 	VSUBPD        Z2, Z28, Z5
-	VFMADD231PD   3968(CX), Z8, Z5
-	VPADDQ        Z2, Z11, Z2
+	VFMADD231PD   Z14, Z8, Z5
+	VPADDQ        Z2, Z16, Z2
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   4032(CX), Z8, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   4032(CX), Z8, Z11
-	VPADDQ        Z7, Z9, Z7
-	VPADDQ        Z11, Z2, Z11
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   4096(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z9
-	VFMADD231PD   4096(CX), Z8, Z9
+	VMOVDQA64     Z3, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z3, Z8, Z16
+	VPADDQ        Z7, Z11, Z7
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z11
+	VFMADD231PD   Z13, Z8, Z11
 	VPADDQ        Z2, Z1, Z2
-	VPADDQ        Z9, Z7, Z9
+	VPADDQ        Z11, Z7, Z11
 	VMOVDQU64     3008(CX), Z7
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3840(CX), Z7, Z1
+	VMOVDQA64     Z4, Z1
+	VFMADD213PD   Z29, Z7, Z1
 	VSUBPD        Z1, Z28, Z8
-	VFMADD231PD   3840(CX), Z7, Z8
+	VFMADD231PD   Z4, Z7, Z8
 	VPADDQ        Z1, Z5, Z1
 	VPADDQ        Z8, Z6, Z8
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   3904(CX), Z7, Z6
+	VMOVDQA64     Z9, Z6
+	VFMADD213PD   Z29, Z7, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   3904(CX), Z7, Z5
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z9, Z7, Z5
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z5, Z1, Z5
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   3968(CX), Z7, Z1
-	VSUBPD        Z1, Z28, Z11
-	VFMADD231PD   3968(CX), Z7, Z11
-	VPADDQ        Z1, Z9, Z1
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   4032(CX), Z7, Z6
-	VSUBPD        Z6, Z28, Z9
-	VFMADD231PD   4032(CX), Z7, Z9
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z16
+	VFMADD231PD   Z14, Z7, Z16
+	VPADDQ        Z1, Z11, Z1
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z3, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z11
+	VFMADD231PD   Z3, Z7, Z11
 	VPADDQ        Z6, Z2, Z6
-	VPADDQ        Z9, Z1, Z9
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   4096(CX), Z7, Z1
+	VPADDQ        Z11, Z1, Z11
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z7, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   4096(CX), Z7, Z2
+	VFMADD231PD   Z13, Z7, Z2
 	VPADDQ        Z1, Z0, Z1
 	VPADDQ        Z2, Z6, Z2
 	VMOVDQU64     3072(CX), Z6
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3840(CX), Z6, Z0
+	VMOVDQA64     Z4, Z0
+	VFMADD213PD   Z29, Z6, Z0
 	VSUBPD        Z0, Z28, Z7
-	VFMADD231PD   3840(CX), Z6, Z7
-	VPADDQ        Z0, Z11, Z0
+	VFMADD231PD   Z4, Z6, Z7
+	VPADDQ        Z0, Z16, Z0
 	VPADDQ        Z7, Z5, Z7
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   3904(CX), Z6, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   3904(CX), Z6, Z11
-	VPADDQ        Z5, Z9, Z5
-	VPADDQ        Z11, Z0, Z11
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   3968(CX), Z6, Z0
-	VSUBPD        Z0, Z28, Z9
-	VFMADD231PD   3968(CX), Z6, Z9
+	VMOVDQA64     Z9, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z9, Z6, Z16
+	VPADDQ        Z5, Z11, Z5
+	VPADDQ        Z16, Z0, Z16
+	VMOVDQA64     Z14, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z11
+	VFMADD231PD   Z14, Z6, Z11
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z9, Z5, Z9
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   4032(CX), Z6, Z5
+	VPADDQ        Z11, Z5, Z11
+	VMOVDQA64     Z3, Z5
+	VFMADD213PD   Z29, Z6, Z5
 	VSUBPD        Z5, Z28, Z2
-	VFMADD231PD   4032(CX), Z6, Z2
+	VFMADD231PD   Z3, Z6, Z2
 	VPADDQ        Z5, Z1, Z5
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   4096(CX), Z6, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z6, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   4096(CX), Z6, Z1
-	VPADDQ        Z0, Z10, Z0
+	VFMADD231PD   Z13, Z6, Z1
+	VPADDQ        Z0, Z15, Z0
 	VPADDQ        Z1, Z5, Z1
 	VMOVDQU64     3136(CX), Z5
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   3840(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z6
-	VFMADD231PD   3840(CX), Z5, Z6
-	VPADDQ        Z10, Z9, Z10
-	VPADDQ        Z6, Z11, Z6
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   3904(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z9
-	VFMADD231PD   3904(CX), Z5, Z9
-	VPADDQ        Z11, Z2, Z11
-	VPADDQ        Z9, Z10, Z9
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   3968(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z2
-	VFMADD231PD   3968(CX), Z5, Z2
-	VPADDQ        Z10, Z1, Z10
-	VPADDQ        Z2, Z11, Z2
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   4032(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z1
-	VFMADD231PD   4032(CX), Z5, Z1
-	VPADDQ        Z11, Z0, Z11
-	VPADDQ        Z1, Z10, Z1
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   4096(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z0
-	VFMADD231PD   4096(CX), Z5, Z0
-	VPADDQ        Z10, Z12, Z10
-	VPADDQ        Z0, Z11, Z0
-	VPADDQ        Z9, Z9, Z11
-	VPADDQ        Z9, Z11, Z11
-	VPSLLQ        $0x04, Z9, Z9
-	VPADDQ        Z9, Z11, Z9
-	VPADDQ        Z9, Z3, Z9
-	VPADDQ        Z2, Z2, Z3
-	VPADDQ        Z2, Z3, Z3
+	VMOVDQA64     Z4, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z6
+	VFMADD231PD   Z4, Z5, Z6
+	VPADDQ        Z15, Z11, Z15
+	VPADDQ        Z6, Z16, Z6
+	VMOVDQA64     Z9, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z11
+	VFMADD231PD   Z9, Z5, Z11
+	VPADDQ        Z16, Z2, Z16
+	VPADDQ        Z11, Z15, Z11
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z2
+	VFMADD231PD   Z14, Z5, Z2
+	VPADDQ        Z15, Z1, Z15
+	VPADDQ        Z2, Z16, Z2
+	VMOVDQA64     Z3, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z1
+	VFMADD231PD   Z3, Z5, Z1
+	VPADDQ        Z16, Z0, Z16
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z0
+	VFMADD231PD   Z13, Z5, Z0
+	VPADDQ        Z15, Z17, Z15
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z11, Z11, Z16
+	VPADDQ        Z11, Z16, Z16
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z11, Z10, Z11
+	VPADDQ        Z2, Z2, Z10
+	VPADDQ        Z2, Z10, Z10
 	VPSLLQ        $0x04, Z2, Z2
-	VPADDQ        Z2, Z3, Z2
-	VPADDQ        Z2, Z4, Z2
-	VPADDQ        Z1, Z1, Z4
-	VPADDQ        Z1, Z4, Z4
+	VPADDQ        Z2, Z10, Z2
+	VPADDQ        Z2, Z12, Z2
+	VPADDQ        Z1, Z1, Z12
+	VPADDQ        Z1, Z12, Z12
 	VPSLLQ        $0x04, Z1, Z1
-	VPADDQ        Z1, Z4, Z1
+	VPADDQ        Z1, Z12, Z1
 	VPADDQ        Z1, Z8, Z1
 	VPADDQ        Z0, Z0, Z8
 	VPADDQ        Z0, Z8, Z8
 	VPSLLQ        $0x04, Z0, Z0
 	VPADDQ        Z0, Z8, Z0
 	VPADDQ        Z0, Z7, Z0
-	VPADDQ        Z10, Z10, Z7
-	VPADDQ        Z10, Z7, Z7
-	VPSLLQ        $0x04, Z10, Z10
-	VPADDQ        Z10, Z7, Z10
-	VPADDQ        Z10, Z6, Z10
-	VPSRLQ        $0x33, Z9, Z6
-	VPTERNLOGQ    $0xea, Z30, Z31, Z9
+	VPADDQ        Z15, Z15, Z7
+	VPADDQ        Z15, Z7, Z7
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z7, Z15
+	VPADDQ        Z15, Z6, Z15
+	VPSRLQ        $0x33, Z11, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z11
 	VPSRLQ        $0x33, Z2, Z7
 	VPTERNLOGQ    $0xea, Z30, Z31, Z2
 	VPSRLQ        $0x33, Z1, Z8
 	VPTERNLOGQ    $0xea, Z30, Z31, Z1
-	VPSRLQ        $0x33, Z0, Z4
+	VPSRLQ        $0x33, Z0, Z12
 	VPTERNLOGQ    $0xea, Z30, Z31, Z0
-	VPSRLQ        $0x33, Z10, Z3
-	VPTERNLOGQ    $0xea, Z30, Z31, Z10
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z3, Z3
-	VPADDQ        Z3, Z9, Z3
-	VSUBPD        Z30, Z3, Z3
+	VPSRLQ        $0x33, Z15, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z15
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z10, Z10
+	VPADDQ        Z10, Z11, Z10
+	VSUBPD        Z30, Z10, Z10
 	VPADDQ        Z6, Z2, Z6
 	VSUBPD        Z30, Z6, Z6
 	VPADDQ        Z7, Z1, Z7
 	VSUBPD        Z30, Z7, Z7
 	VPADDQ        Z8, Z0, Z8
 	VSUBPD        Z30, Z8, Z8
-	VPADDQ        Z4, Z10, Z4
-	VSUBPD        Z30, Z4, Z4
-	VMOVDQU64     Z3, 960(CX)
+	VPADDQ        Z12, Z15, Z12
+	VSUBPD        Z30, Z12, Z12
+	VMOVDQU64     Z10, 960(CX)
 	VMOVDQU64     Z6, 1024(CX)
 	VMOVDQU64     Z7, 1088(CX)
 	VMOVDQU64     Z8, 1152(CX)
-	VMOVDQU64     Z4, 1216(CX)
-	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
-	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
-	VPBROADCASTQ  wordsFMA<>+96(SB), Z3
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z4
-	VPBROADCASTQ  wordsFMA<>+112(SB), Z5
-	VPBROADCASTQ  wordsFMA<>+120(SB), Z6
-	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
-	VMOVDQU64     7680(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8000(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   8000(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8064(CX), Z10, Z0
-	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   8064(CX), Z10, Z1
-	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8128(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   8128(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
-	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8192(CX), Z10, Z0
-	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   8192(CX), Z10, Z3
-	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8256(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   8256(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
-	VPADDQ        Z4, Z0, Z4
-	VMOVDQU64     7744(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8000(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   8000(CX), Z0, Z10
-	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8064(CX), Z0, Z1
-	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   8064(CX), Z0, Z2
-	VPADDQ        Z1, Z3, Z1
-	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8128(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   8128(CX), Z0, Z3
-	VPADDQ        Z5, Z4, Z5
-	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8192(CX), Z0, Z1
-	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   8192(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
-	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8256(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   8256(CX), Z0, Z11
-	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
-	VMOVDQU64     7808(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8000(CX), Z1, Z6
-	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   8000(CX), Z1, Z0
-	VPADDQ        Z6, Z3, Z6
-	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8064(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   8064(CX), Z1, Z3
-	VPADDQ        Z2, Z4, Z2
-	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8128(CX), Z1, Z6
-	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   8128(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
-	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8192(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   8192(CX), Z1, Z11
-	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8256(CX), Z1, Z6
-	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   8256(CX), Z1, Z5
-	VPADDQ        Z6, Z7, Z6
-	VPADDQ        Z5, Z2, Z5
-	VMOVDQU64     7872(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8000(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   8000(CX), Z2, Z1
-	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   8064(CX), Z2, Z3
-	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   8064(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
-	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8128(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   8128(CX), Z2, Z11
-	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   8192(CX), Z2, Z3
-	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   8192(CX), Z2, Z5
-	VPADDQ        Z3, Z6, Z3
-	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8256(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   8256(CX), Z2, Z6
-	VPADDQ        Z7, Z8, Z7
-	VPADDQ        Z6, Z3, Z6
-	VMOVDQU64     7936(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8000(CX), Z3, Z8
-	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   8000(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
-	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   8064(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   8064(CX), Z3, Z11
-	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8128(CX), Z3, Z8
-	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   8128(CX), Z3, Z5
-	VPADDQ        Z8, Z6, Z8
-	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   8192(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   8192(CX), Z3, Z6
-	VPADDQ        Z4, Z7, Z4
-	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8256(CX), Z3, Z8
-	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   8256(CX), Z3, Z7
-	VPADDQ        Z8, Z9, Z8
-	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
-	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
-	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
-	VPADDQ        Z6, Z0, Z6
-	VPADDQ        Z7, Z7, Z0
-	VPADDQ        Z7, Z0, Z0
-	VPSLLQ        $0x04, Z7, Z7
-	VPADDQ        Z7, Z0, Z7
-	VPADDQ        Z7, Z1, Z7
-	VPADDQ        Z8, Z8, Z1
-	VPADDQ        Z8, Z1, Z1
-	VPSLLQ        $0x04, Z8, Z8
-	VPADDQ        Z8, Z1, Z8
-	VPADDQ        Z8, Z2, Z8
-	VMOVDQU64     Z11, 4800(CX)
-	VMOVDQU64     Z5, 4864(CX)
-	VMOVDQU64     Z6, 4928(CX)
-	VMOVDQU64     Z7, 4992(CX)
-	VMOVDQU64     Z8, 5056(CX)
-	VPBROADCASTQ  wordsFMA<>+72(SB), Z8
-	VPBROADCASTQ  wordsFMA<>+80(SB), Z7
-	VPBROADCASTQ  wordsFMA<>+88(SB), Z6
-	VPBROADCASTQ  wordsFMA<>+96(SB), Z5
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z11
-	VPBROADCASTQ  wordsFMA<>+112(SB), Z2
-	VPBROADCASTQ  wordsFMA<>+120(SB), Z1
-	VPBROADCASTQ  wordsFMA<>+128(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z10
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z12
-	VMOVDQU64     8320(CX), Z4
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   8640(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z3
-	VFMADD231PD   8640(CX), Z4, Z3
-	VPADDQ        Z9, Z7, Z9
-	VPADDQ        Z3, Z8, Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8704(CX), Z4, Z8
-	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   8704(CX), Z4, Z7
-	VPADDQ        Z8, Z6, Z8
-	VPADDQ        Z7, Z9, Z7
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   8768(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z6
-	VFMADD231PD   8768(CX), Z4, Z6
-	VPADDQ        Z9, Z5, Z9
-	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8832(CX), Z4, Z8
-	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   8832(CX), Z4, Z5
-	VPADDQ        Z8, Z11, Z8
-	VPADDQ        Z5, Z9, Z5
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   8896(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z11
-	VFMADD231PD   8896(CX), Z4, Z11
-	VPADDQ        Z9, Z2, Z9
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQU64     8384(CX), Z8
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8640(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z4
-	VFMADD231PD   8640(CX), Z8, Z4
-	VPADDQ        Z2, Z6, Z2
-	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8704(CX), Z8, Z7
-	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   8704(CX), Z8, Z6
-	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z6, Z2, Z6
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8768(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z5
-	VFMADD231PD   8768(CX), Z8, Z5
-	VPADDQ        Z2, Z11, Z2
-	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8832(CX), Z8, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   8832(CX), Z8, Z11
-	VPADDQ        Z7, Z9, Z7
-	VPADDQ        Z11, Z2, Z11
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8896(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z9
-	VFMADD231PD   8896(CX), Z8, Z9
-	VPADDQ        Z2, Z1, Z2
-	VPADDQ        Z9, Z7, Z9
-	VMOVDQU64     8448(CX), Z7
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8640(CX), Z7, Z1
-	VSUBPD        Z1, Z28, Z8
-	VFMADD231PD   8640(CX), Z7, Z8
-	VPADDQ        Z1, Z5, Z1
-	VPADDQ        Z8, Z6, Z8
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8704(CX), Z7, Z6
-	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   8704(CX), Z7, Z5
-	VPADDQ        Z6, Z11, Z6
-	VPADDQ        Z5, Z1, Z5
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8768(CX), Z7, Z1
-	VSUBPD        Z1, Z28, Z11
-	VFMADD231PD   8768(CX), Z7, Z11
-	VPADDQ        Z1, Z9, Z1
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8832(CX), Z7, Z6
-	VSUBPD        Z6, Z28, Z9
-	VFMADD231PD   8832(CX), Z7, Z9
-	VPADDQ        Z6, Z2, Z6
-	VPADDQ        Z9, Z1, Z9
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8896(CX), Z7, Z1
-	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   8896(CX), Z7, Z2
-	VPADDQ        Z1, Z0, Z1
-	VPADDQ        Z2, Z6, Z2
-	VMOVDQU64     8512(CX), Z6
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8640(CX), Z6, Z0
-	VSUBPD        Z0, Z28, Z7
-	VFMADD231PD   8640(CX), Z6, Z7
-	VPADDQ        Z0, Z11, Z0
-	VPADDQ        Z7, Z5, Z7
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8704(CX), Z6, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   8704(CX), Z6, Z11
-	VPADDQ        Z5, Z9, Z5
-	VPADDQ        Z11, Z0, Z11
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8768(CX), Z6, Z0
-	VSUBPD        Z0, Z28, Z9
-	VFMADD231PD   8768(CX), Z6, Z9
-	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z9, Z5, Z9
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8832(CX), Z6, Z5
-	VSUBPD        Z5, Z28, Z2
-	VFMADD231PD   8832(CX), Z6, Z2
-	VPADDQ        Z5, Z1, Z5
-	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8896(CX), Z6, Z0
-	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   8896(CX), Z6, Z1
-	VPADDQ        Z0, Z10, Z0
-	VPADDQ        Z1, Z5, Z1
-	VMOVDQU64     8576(CX), Z5
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   8640(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z6
-	VFMADD231PD   8640(CX), Z5, Z6
-	VPADDQ        Z10, Z9, Z10
-	VPADDQ        Z6, Z11, Z6
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8704(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z9
-	VFMADD231PD   8704(CX), Z5, Z9
-	VPADDQ        Z11, Z2, Z11
-	VPADDQ        Z9, Z10, Z9
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   8768(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z2
-	VFMADD231PD   8768(CX), Z5, Z2
-	VPADDQ        Z10, Z1, Z10
-	VPADDQ        Z2, Z11, Z2
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8832(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z1
-	VFMADD231PD   8832(CX), Z5, Z1
-	VPADDQ        Z11, Z0, Z11
-	VPADDQ        Z1, Z10, Z1
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   8896(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z0
-	VFMADD231PD   8896(CX), Z5, Z0
-	VPADDQ        Z10, Z12, Z10
-	VPADDQ        Z0, Z11, Z0
-	VPADDQ        Z9, Z9, Z11
-	VPADDQ        Z9, Z11, Z11
-	VPSLLQ        $0x04, Z9, Z9
-	VPADDQ        Z9, Z11, Z9
-	VPADDQ        Z9, Z3, Z9
-	VPADDQ        Z2, Z2, Z3
-	VPADDQ        Z2, Z3, Z3
-	VPSLLQ        $0x04, Z2, Z2
-	VPADDQ        Z2, Z3, Z2
-	VPADDQ        Z2, Z4, Z2
-	VPADDQ        Z1, Z1, Z4
-	VPADDQ        Z1, Z4, Z4
-	VPSLLQ        $0x04, Z1, Z1
-	VPADDQ        Z1, Z4, Z1
-	VPADDQ        Z1, Z8, Z1
-	VPADDQ        Z0, Z0, Z8
-	VPADDQ        Z0, Z8, Z8
-	VPSLLQ        $0x04, Z0, Z0
-	VPADDQ        Z0, Z8, Z0
-	VPADDQ        Z0, Z7, Z0
-	VPADDQ        Z10, Z10, Z7
-	VPADDQ        Z10, Z7, Z7
-	VPSLLQ        $0x04, Z10, Z10
-	VPADDQ        Z10, Z7, Z10
-	VPADDQ        Z10, Z6, Z10
-	VMOVDQU64     Z9, 5120(CX)
-	VMOVDQU64     Z2, 5184(CX)
-	VMOVDQU64     Z1, 5248(CX)
-	VMOVDQU64     Z0, 5312(CX)
-	VMOVDQU64     Z10, 5376(CX)
+	VMOVDQU64     Z12, 1216(CX)
 	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
@@ -9296,174 +8971,179 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
 	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
 	VMOVDQU64     8000(CX), Z10
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8320(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z12
-	VFMADD231PD   8320(CX), Z10, Z12
-	VPADDQ        Z11, Z1, Z11
-	VPADDQ        Z12, Z0, Z12
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8384(CX), Z10, Z0
+	VMOVDQU64     8064(CX), Z11
+	VMOVDQU64     8128(CX), Z12
+	VMOVDQU64     8192(CX), Z13
+	VMOVDQU64     8256(CX), Z14
+	VMOVDQU64     7680(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   8384(CX), Z10, Z1
+	VFMADD231PD   Z11, Z15, Z1
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z11, Z1
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8448(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z2
-	VFMADD231PD   8448(CX), Z10, Z2
-	VPADDQ        Z11, Z3, Z11
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8512(CX), Z10, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
 	VSUBPD        Z0, Z28, Z3
-	VFMADD231PD   8512(CX), Z10, Z3
+	VFMADD231PD   Z13, Z15, Z3
 	VPADDQ        Z0, Z4, Z0
-	VPADDQ        Z3, Z11, Z3
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8576(CX), Z10, Z11
-	VSUBPD        Z11, Z28, Z4
-	VFMADD231PD   8576(CX), Z10, Z4
-	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
 	VPADDQ        Z4, Z0, Z4
-	VMOVDQU64     8064(CX), Z0
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8320(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z10
-	VFMADD231PD   8320(CX), Z0, Z10
+	VMOVDQU64     7744(CX), Z0
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
 	VPADDQ        Z5, Z2, Z5
-	VPADDQ        Z10, Z1, Z10
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8384(CX), Z0, Z1
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   8384(CX), Z0, Z2
+	VFMADD231PD   Z11, Z0, Z2
 	VPADDQ        Z1, Z3, Z1
 	VPADDQ        Z2, Z5, Z2
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8448(CX), Z0, Z5
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
 	VSUBPD        Z5, Z28, Z3
-	VFMADD231PD   8448(CX), Z0, Z3
+	VFMADD231PD   Z12, Z0, Z3
 	VPADDQ        Z5, Z4, Z5
 	VPADDQ        Z3, Z1, Z3
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8512(CX), Z0, Z1
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
 	VSUBPD        Z1, Z28, Z4
-	VFMADD231PD   8512(CX), Z0, Z4
-	VPADDQ        Z1, Z11, Z1
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
 	VPADDQ        Z4, Z5, Z4
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8576(CX), Z0, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   8576(CX), Z0, Z11
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
 	VPADDQ        Z5, Z6, Z5
-	VPADDQ        Z11, Z1, Z11
-	VMOVDQU64     8128(CX), Z1
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8320(CX), Z1, Z6
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQU64     7808(CX), Z1
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z0
-	VFMADD231PD   8320(CX), Z1, Z0
+	VFMADD231PD   Z10, Z1, Z0
 	VPADDQ        Z6, Z3, Z6
 	VPADDQ        Z0, Z2, Z0
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8384(CX), Z1, Z2
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
 	VSUBPD        Z2, Z28, Z3
-	VFMADD231PD   8384(CX), Z1, Z3
+	VFMADD231PD   Z11, Z1, Z3
 	VPADDQ        Z2, Z4, Z2
 	VPADDQ        Z3, Z6, Z3
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8448(CX), Z1, Z6
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z4
-	VFMADD231PD   8448(CX), Z1, Z4
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z4, Z2, Z4
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8512(CX), Z1, Z2
-	VSUBPD        Z2, Z28, Z11
-	VFMADD231PD   8512(CX), Z1, Z11
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
 	VPADDQ        Z2, Z5, Z2
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8576(CX), Z1, Z6
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   8576(CX), Z1, Z5
+	VFMADD231PD   Z14, Z1, Z5
 	VPADDQ        Z6, Z7, Z6
 	VPADDQ        Z5, Z2, Z5
-	VMOVDQU64     8192(CX), Z2
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8320(CX), Z2, Z7
+	VMOVDQU64     7872(CX), Z2
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z1
-	VFMADD231PD   8320(CX), Z2, Z1
+	VFMADD231PD   Z10, Z2, Z1
 	VPADDQ        Z7, Z4, Z7
 	VPADDQ        Z1, Z3, Z1
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   8384(CX), Z2, Z3
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z4
-	VFMADD231PD   8384(CX), Z2, Z4
-	VPADDQ        Z3, Z11, Z3
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
 	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8448(CX), Z2, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   8448(CX), Z2, Z11
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
 	VPADDQ        Z7, Z5, Z7
-	VPADDQ        Z11, Z3, Z11
-	VMOVDQA64     Z29, Z3
-	VFMADD231PD   8512(CX), Z2, Z3
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
 	VSUBPD        Z3, Z28, Z5
-	VFMADD231PD   8512(CX), Z2, Z5
+	VFMADD231PD   Z13, Z2, Z5
 	VPADDQ        Z3, Z6, Z3
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8576(CX), Z2, Z7
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   8576(CX), Z2, Z6
+	VFMADD231PD   Z14, Z2, Z6
 	VPADDQ        Z7, Z8, Z7
 	VPADDQ        Z6, Z3, Z6
-	VMOVDQU64     8256(CX), Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8320(CX), Z3, Z8
+	VMOVDQU64     7936(CX), Z3
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z2
-	VFMADD231PD   8320(CX), Z3, Z2
-	VPADDQ        Z8, Z11, Z8
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
 	VPADDQ        Z2, Z4, Z2
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   8384(CX), Z3, Z4
-	VSUBPD        Z4, Z28, Z11
-	VFMADD231PD   8384(CX), Z3, Z11
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
 	VPADDQ        Z4, Z5, Z4
-	VPADDQ        Z11, Z8, Z11
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8448(CX), Z3, Z8
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   8448(CX), Z3, Z5
+	VFMADD231PD   Z12, Z3, Z5
 	VPADDQ        Z8, Z6, Z8
 	VPADDQ        Z5, Z4, Z5
-	VMOVDQA64     Z29, Z4
-	VFMADD231PD   8512(CX), Z3, Z4
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
 	VSUBPD        Z4, Z28, Z6
-	VFMADD231PD   8512(CX), Z3, Z6
+	VFMADD231PD   Z13, Z3, Z6
 	VPADDQ        Z4, Z7, Z4
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8576(CX), Z3, Z8
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   8576(CX), Z3, Z7
+	VFMADD231PD   Z14, Z3, Z7
 	VPADDQ        Z8, Z9, Z8
 	VPADDQ        Z7, Z4, Z7
-	VPADDQ        Z11, Z11, Z4
-	VPADDQ        Z11, Z4, Z4
-	VPSLLQ        $0x04, Z11, Z11
-	VPADDQ        Z11, Z4, Z11
-	VPADDQ        Z11, Z12, Z11
-	VPADDQ        Z5, Z5, Z12
-	VPADDQ        Z5, Z12, Z12
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
 	VPSLLQ        $0x04, Z5, Z5
-	VPADDQ        Z5, Z12, Z5
-	VPADDQ        Z5, Z10, Z5
-	VPADDQ        Z6, Z6, Z10
-	VPADDQ        Z6, Z10, Z10
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
 	VPSLLQ        $0x04, Z6, Z6
-	VPADDQ        Z6, Z10, Z6
+	VPADDQ        Z6, Z15, Z6
 	VPADDQ        Z6, Z0, Z6
 	VPADDQ        Z7, Z7, Z0
 	VPADDQ        Z7, Z0, Z0
@@ -9475,7 +9155,407 @@ comb8FMADigit:
 	VPSLLQ        $0x04, Z8, Z8
 	VPADDQ        Z8, Z1, Z8
 	VPADDQ        Z8, Z2, Z8
-	VMOVDQU64     Z11, 5440(CX)
+	VMOVDQU64     Z16, 4800(CX)
+	VMOVDQU64     Z5, 4864(CX)
+	VMOVDQU64     Z6, 4928(CX)
+	VMOVDQU64     Z7, 4992(CX)
+	VMOVDQU64     Z8, 5056(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z16
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z17
+	VMOVDQU64     8640(CX), Z4
+	VMOVDQU64     8704(CX), Z9
+	VMOVDQU64     8768(CX), Z14
+	VMOVDQU64     8832(CX), Z3
+	VMOVDQU64     8896(CX), Z13
+	VMOVDQU64     8320(CX), Z12
+	VMOVDQA64     Z4, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z4, Z12, Z10
+	VPADDQ        Z11, Z7, Z11
+	VPADDQ        Z10, Z8, Z10
+	VMOVDQA64     Z9, Z8
+	VFMADD213PD   Z29, Z12, Z8
+	VSUBPD        Z8, Z28, Z7
+	VFMADD231PD   Z9, Z12, Z7
+	VPADDQ        Z8, Z6, Z8
+	VPADDQ        Z7, Z11, Z7
+	VMOVDQA64     Z14, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z6
+	VFMADD231PD   Z14, Z12, Z6
+	VPADDQ        Z11, Z5, Z11
+	VPADDQ        Z6, Z8, Z6
+	VMOVDQA64     Z3, Z8
+	VFMADD213PD   Z29, Z12, Z8
+	VSUBPD        Z8, Z28, Z5
+	VFMADD231PD   Z3, Z12, Z5
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z5, Z11, Z5
+	VMOVDQA64     Z13, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z16
+	VFMADD231PD   Z13, Z12, Z16
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQU64     8384(CX), Z8
+	VMOVDQA64     Z4, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z12
+	VFMADD231PD   Z4, Z8, Z12
+	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z12, Z7, Z12
+	VMOVDQA64     Z9, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z6
+	VFMADD231PD   Z9, Z8, Z6
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z6, Z2, Z6
+	VMOVDQA64     Z14, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z5
+	VFMADD231PD   Z14, Z8, Z5
+	VPADDQ        Z2, Z16, Z2
+	VPADDQ        Z5, Z7, Z5
+	VMOVDQA64     Z3, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z3, Z8, Z16
+	VPADDQ        Z7, Z11, Z7
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z11
+	VFMADD231PD   Z13, Z8, Z11
+	VPADDQ        Z2, Z1, Z2
+	VPADDQ        Z11, Z7, Z11
+	VMOVDQU64     8448(CX), Z7
+	VMOVDQA64     Z4, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z8
+	VFMADD231PD   Z4, Z7, Z8
+	VPADDQ        Z1, Z5, Z1
+	VPADDQ        Z8, Z6, Z8
+	VMOVDQA64     Z9, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z5
+	VFMADD231PD   Z9, Z7, Z5
+	VPADDQ        Z6, Z16, Z6
+	VPADDQ        Z5, Z1, Z5
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z16
+	VFMADD231PD   Z14, Z7, Z16
+	VPADDQ        Z1, Z11, Z1
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z3, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z11
+	VFMADD231PD   Z3, Z7, Z11
+	VPADDQ        Z6, Z2, Z6
+	VPADDQ        Z11, Z1, Z11
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z13, Z7, Z2
+	VPADDQ        Z1, Z0, Z1
+	VPADDQ        Z2, Z6, Z2
+	VMOVDQU64     8512(CX), Z6
+	VMOVDQA64     Z4, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z7
+	VFMADD231PD   Z4, Z6, Z7
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z7, Z5, Z7
+	VMOVDQA64     Z9, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z9, Z6, Z16
+	VPADDQ        Z5, Z11, Z5
+	VPADDQ        Z16, Z0, Z16
+	VMOVDQA64     Z14, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z11
+	VFMADD231PD   Z14, Z6, Z11
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z11, Z5, Z11
+	VMOVDQA64     Z3, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z2
+	VFMADD231PD   Z3, Z6, Z2
+	VPADDQ        Z5, Z1, Z5
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z1
+	VFMADD231PD   Z13, Z6, Z1
+	VPADDQ        Z0, Z15, Z0
+	VPADDQ        Z1, Z5, Z1
+	VMOVDQU64     8576(CX), Z5
+	VMOVDQA64     Z4, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z6
+	VFMADD231PD   Z4, Z5, Z6
+	VPADDQ        Z15, Z11, Z15
+	VPADDQ        Z6, Z16, Z6
+	VMOVDQA64     Z9, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z11
+	VFMADD231PD   Z9, Z5, Z11
+	VPADDQ        Z16, Z2, Z16
+	VPADDQ        Z11, Z15, Z11
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z2
+	VFMADD231PD   Z14, Z5, Z2
+	VPADDQ        Z15, Z1, Z15
+	VPADDQ        Z2, Z16, Z2
+	VMOVDQA64     Z3, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z1
+	VFMADD231PD   Z3, Z5, Z1
+	VPADDQ        Z16, Z0, Z16
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z0
+	VFMADD231PD   Z13, Z5, Z0
+	VPADDQ        Z15, Z17, Z15
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z11, Z11, Z16
+	VPADDQ        Z11, Z16, Z16
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z11, Z10, Z11
+	VPADDQ        Z2, Z2, Z10
+	VPADDQ        Z2, Z10, Z10
+	VPSLLQ        $0x04, Z2, Z2
+	VPADDQ        Z2, Z10, Z2
+	VPADDQ        Z2, Z12, Z2
+	VPADDQ        Z1, Z1, Z12
+	VPADDQ        Z1, Z12, Z12
+	VPSLLQ        $0x04, Z1, Z1
+	VPADDQ        Z1, Z12, Z1
+	VPADDQ        Z1, Z8, Z1
+	VPADDQ        Z0, Z0, Z8
+	VPADDQ        Z0, Z8, Z8
+	VPSLLQ        $0x04, Z0, Z0
+	VPADDQ        Z0, Z8, Z0
+	VPADDQ        Z0, Z7, Z0
+	VPADDQ        Z15, Z15, Z7
+	VPADDQ        Z15, Z7, Z7
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z7, Z15
+	VPADDQ        Z15, Z6, Z15
+	VMOVDQU64     Z11, 5120(CX)
+	VMOVDQU64     Z2, 5184(CX)
+	VMOVDQU64     Z1, 5248(CX)
+	VMOVDQU64     Z0, 5312(CX)
+	VMOVDQU64     Z15, 5376(CX)
+	VPBROADCASTQ  wordsFMA<>+72(SB), Z0
+	VPBROADCASTQ  wordsFMA<>+80(SB), Z1
+	VPBROADCASTQ  wordsFMA<>+88(SB), Z2
+	VPBROADCASTQ  wordsFMA<>+96(SB), Z3
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z4
+	VPBROADCASTQ  wordsFMA<>+112(SB), Z5
+	VPBROADCASTQ  wordsFMA<>+120(SB), Z6
+	VPBROADCASTQ  wordsFMA<>+128(SB), Z7
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z8
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z9
+	VMOVDQU64     8320(CX), Z10
+	VMOVDQU64     8384(CX), Z11
+	VMOVDQU64     8448(CX), Z12
+	VMOVDQU64     8512(CX), Z13
+	VMOVDQU64     8576(CX), Z14
+	VMOVDQU64     8000(CX), Z15
+	VMOVDQA64     Z10, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z17
+	VFMADD231PD   Z10, Z15, Z17
+	VPADDQ        Z16, Z1, Z16
+	VPADDQ        Z17, Z0, Z17
+	VMOVDQA64     Z11, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z1
+	VFMADD231PD   Z11, Z15, Z1
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z1, Z16, Z1
+	VMOVDQA64     Z12, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z2
+	VFMADD231PD   Z12, Z15, Z2
+	VPADDQ        Z16, Z3, Z16
+	VPADDQ        Z2, Z0, Z2
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z15, Z0
+	VSUBPD        Z0, Z28, Z3
+	VFMADD231PD   Z13, Z15, Z3
+	VPADDQ        Z0, Z4, Z0
+	VPADDQ        Z3, Z16, Z3
+	VMOVDQA64     Z14, Z16
+	VFMADD213PD   Z29, Z15, Z16
+	VSUBPD        Z16, Z28, Z4
+	VFMADD231PD   Z14, Z15, Z4
+	VPADDQ        Z16, Z5, Z16
+	VPADDQ        Z4, Z0, Z4
+	VMOVDQU64     8064(CX), Z0
+	VMOVDQA64     Z10, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z15
+	VFMADD231PD   Z10, Z0, Z15
+	VPADDQ        Z5, Z2, Z5
+	VPADDQ        Z15, Z1, Z15
+	VMOVDQA64     Z11, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z2
+	VFMADD231PD   Z11, Z0, Z2
+	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z2, Z5, Z2
+	VMOVDQA64     Z12, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z3
+	VFMADD231PD   Z12, Z0, Z3
+	VPADDQ        Z5, Z4, Z5
+	VPADDQ        Z3, Z1, Z3
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z0, Z1
+	VSUBPD        Z1, Z28, Z4
+	VFMADD231PD   Z13, Z0, Z4
+	VPADDQ        Z1, Z16, Z1
+	VPADDQ        Z4, Z5, Z4
+	VMOVDQA64     Z14, Z5
+	VFMADD213PD   Z29, Z0, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z14, Z0, Z16
+	VPADDQ        Z5, Z6, Z5
+	VPADDQ        Z16, Z1, Z16
+	VMOVDQU64     8128(CX), Z1
+	VMOVDQA64     Z10, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z0
+	VFMADD231PD   Z10, Z1, Z0
+	VPADDQ        Z6, Z3, Z6
+	VPADDQ        Z0, Z2, Z0
+	VMOVDQA64     Z11, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z3
+	VFMADD231PD   Z11, Z1, Z3
+	VPADDQ        Z2, Z4, Z2
+	VPADDQ        Z3, Z6, Z3
+	VMOVDQA64     Z12, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z4
+	VFMADD231PD   Z12, Z1, Z4
+	VPADDQ        Z6, Z16, Z6
+	VPADDQ        Z4, Z2, Z4
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z1, Z2
+	VSUBPD        Z2, Z28, Z16
+	VFMADD231PD   Z13, Z1, Z16
+	VPADDQ        Z2, Z5, Z2
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z14, Z6
+	VFMADD213PD   Z29, Z1, Z6
+	VSUBPD        Z6, Z28, Z5
+	VFMADD231PD   Z14, Z1, Z5
+	VPADDQ        Z6, Z7, Z6
+	VPADDQ        Z5, Z2, Z5
+	VMOVDQU64     8192(CX), Z2
+	VMOVDQA64     Z10, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z1
+	VFMADD231PD   Z10, Z2, Z1
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z1, Z3, Z1
+	VMOVDQA64     Z11, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z4
+	VFMADD231PD   Z11, Z2, Z4
+	VPADDQ        Z3, Z16, Z3
+	VPADDQ        Z4, Z7, Z4
+	VMOVDQA64     Z12, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z12, Z2, Z16
+	VPADDQ        Z7, Z5, Z7
+	VPADDQ        Z16, Z3, Z16
+	VMOVDQA64     Z13, Z3
+	VFMADD213PD   Z29, Z2, Z3
+	VSUBPD        Z3, Z28, Z5
+	VFMADD231PD   Z13, Z2, Z5
+	VPADDQ        Z3, Z6, Z3
+	VPADDQ        Z5, Z7, Z5
+	VMOVDQA64     Z14, Z7
+	VFMADD213PD   Z29, Z2, Z7
+	VSUBPD        Z7, Z28, Z6
+	VFMADD231PD   Z14, Z2, Z6
+	VPADDQ        Z7, Z8, Z7
+	VPADDQ        Z6, Z3, Z6
+	VMOVDQU64     8256(CX), Z3
+	VMOVDQA64     Z10, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z2
+	VFMADD231PD   Z10, Z3, Z2
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z2, Z4, Z2
+	VMOVDQA64     Z11, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z16
+	VFMADD231PD   Z11, Z3, Z16
+	VPADDQ        Z4, Z5, Z4
+	VPADDQ        Z16, Z8, Z16
+	VMOVDQA64     Z12, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z5
+	VFMADD231PD   Z12, Z3, Z5
+	VPADDQ        Z8, Z6, Z8
+	VPADDQ        Z5, Z4, Z5
+	VMOVDQA64     Z13, Z4
+	VFMADD213PD   Z29, Z3, Z4
+	VSUBPD        Z4, Z28, Z6
+	VFMADD231PD   Z13, Z3, Z6
+	VPADDQ        Z4, Z7, Z4
+	VPADDQ        Z6, Z8, Z6
+	VMOVDQA64     Z14, Z8
+	VFMADD213PD   Z29, Z3, Z8
+	VSUBPD        Z8, Z28, Z7
+	VFMADD231PD   Z14, Z3, Z7
+	VPADDQ        Z8, Z9, Z8
+	VPADDQ        Z7, Z4, Z7
+	VPADDQ        Z16, Z16, Z4
+	VPADDQ        Z16, Z4, Z4
+	VPSLLQ        $0x04, Z16, Z16
+	VPADDQ        Z16, Z4, Z16
+	VPADDQ        Z16, Z17, Z16
+	VPADDQ        Z5, Z5, Z17
+	VPADDQ        Z5, Z17, Z17
+	VPSLLQ        $0x04, Z5, Z5
+	VPADDQ        Z5, Z17, Z5
+	VPADDQ        Z5, Z15, Z5
+	VPADDQ        Z6, Z6, Z15
+	VPADDQ        Z6, Z15, Z15
+	VPSLLQ        $0x04, Z6, Z6
+	VPADDQ        Z6, Z15, Z6
+	VPADDQ        Z6, Z0, Z6
+	VPADDQ        Z7, Z7, Z0
+	VPADDQ        Z7, Z0, Z0
+	VPSLLQ        $0x04, Z7, Z7
+	VPADDQ        Z7, Z0, Z7
+	VPADDQ        Z7, Z1, Z7
+	VPADDQ        Z8, Z8, Z1
+	VPADDQ        Z8, Z1, Z1
+	VPSLLQ        $0x04, Z8, Z8
+	VPADDQ        Z8, Z1, Z8
+	VPADDQ        Z8, Z2, Z8
+	VMOVDQU64     Z16, 5440(CX)
 	VMOVDQU64     Z5, 5504(CX)
 	VMOVDQU64     Z6, 5568(CX)
 	VMOVDQU64     Z7, 5632(CX)
@@ -9484,218 +9564,223 @@ comb8FMADigit:
 	VPBROADCASTQ  wordsFMA<>+80(SB), Z7
 	VPBROADCASTQ  wordsFMA<>+88(SB), Z6
 	VPBROADCASTQ  wordsFMA<>+96(SB), Z5
-	VPBROADCASTQ  wordsFMA<>+104(SB), Z11
+	VPBROADCASTQ  wordsFMA<>+104(SB), Z16
 	VPBROADCASTQ  wordsFMA<>+112(SB), Z2
 	VPBROADCASTQ  wordsFMA<>+120(SB), Z1
 	VPBROADCASTQ  wordsFMA<>+128(SB), Z0
-	VPBROADCASTQ  wordsFMA<>+136(SB), Z10
-	VPBROADCASTQ  wordsFMA<>+144(SB), Z12
-	VMOVDQU64     7680(CX), Z4
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   8640(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z3
-	VFMADD231PD   8640(CX), Z4, Z3
-	VPADDQ        Z9, Z7, Z9
-	VPADDQ        Z3, Z8, Z3
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8704(CX), Z4, Z8
+	VPBROADCASTQ  wordsFMA<>+136(SB), Z15
+	VPBROADCASTQ  wordsFMA<>+144(SB), Z17
+	VMOVDQU64     8640(CX), Z4
+	VMOVDQU64     8704(CX), Z9
+	VMOVDQU64     8768(CX), Z14
+	VMOVDQU64     8832(CX), Z3
+	VMOVDQU64     8896(CX), Z13
+	VMOVDQU64     7680(CX), Z12
+	VMOVDQA64     Z4, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z10
+	VFMADD231PD   Z4, Z12, Z10
+	VPADDQ        Z11, Z7, Z11
+	VPADDQ        Z10, Z8, Z10
+	VMOVDQA64     Z9, Z8
+	VFMADD213PD   Z29, Z12, Z8
 	VSUBPD        Z8, Z28, Z7
-	VFMADD231PD   8704(CX), Z4, Z7
+	VFMADD231PD   Z9, Z12, Z7
 	VPADDQ        Z8, Z6, Z8
-	VPADDQ        Z7, Z9, Z7
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   8768(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z6
-	VFMADD231PD   8768(CX), Z4, Z6
-	VPADDQ        Z9, Z5, Z9
+	VPADDQ        Z7, Z11, Z7
+	VMOVDQA64     Z14, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z6
+	VFMADD231PD   Z14, Z12, Z6
+	VPADDQ        Z11, Z5, Z11
 	VPADDQ        Z6, Z8, Z6
-	VMOVDQA64     Z29, Z8
-	VFMADD231PD   8832(CX), Z4, Z8
+	VMOVDQA64     Z3, Z8
+	VFMADD213PD   Z29, Z12, Z8
 	VSUBPD        Z8, Z28, Z5
-	VFMADD231PD   8832(CX), Z4, Z5
-	VPADDQ        Z8, Z11, Z8
-	VPADDQ        Z5, Z9, Z5
-	VMOVDQA64     Z29, Z9
-	VFMADD231PD   8896(CX), Z4, Z9
-	VSUBPD        Z9, Z28, Z11
-	VFMADD231PD   8896(CX), Z4, Z11
-	VPADDQ        Z9, Z2, Z9
-	VPADDQ        Z11, Z8, Z11
+	VFMADD231PD   Z3, Z12, Z5
+	VPADDQ        Z8, Z16, Z8
+	VPADDQ        Z5, Z11, Z5
+	VMOVDQA64     Z13, Z11
+	VFMADD213PD   Z29, Z12, Z11
+	VSUBPD        Z11, Z28, Z16
+	VFMADD231PD   Z13, Z12, Z16
+	VPADDQ        Z11, Z2, Z11
+	VPADDQ        Z16, Z8, Z16
 	VMOVDQU64     7744(CX), Z8
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8640(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z4
-	VFMADD231PD   8640(CX), Z8, Z4
+	VMOVDQA64     Z4, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z12
+	VFMADD231PD   Z4, Z8, Z12
 	VPADDQ        Z2, Z6, Z2
-	VPADDQ        Z4, Z7, Z4
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8704(CX), Z8, Z7
+	VPADDQ        Z12, Z7, Z12
+	VMOVDQA64     Z9, Z7
+	VFMADD213PD   Z29, Z8, Z7
 	VSUBPD        Z7, Z28, Z6
-	VFMADD231PD   8704(CX), Z8, Z6
+	VFMADD231PD   Z9, Z8, Z6
 	VPADDQ        Z7, Z5, Z7
 	VPADDQ        Z6, Z2, Z6
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8768(CX), Z8, Z2
+	VMOVDQA64     Z14, Z2
+	VFMADD213PD   Z29, Z8, Z2
 	VSUBPD        Z2, Z28, Z5
-	VFMADD231PD   8768(CX), Z8, Z5
-	VPADDQ        Z2, Z11, Z2
+	VFMADD231PD   Z14, Z8, Z5
+	VPADDQ        Z2, Z16, Z2
 	VPADDQ        Z5, Z7, Z5
-	VMOVDQA64     Z29, Z7
-	VFMADD231PD   8832(CX), Z8, Z7
-	VSUBPD        Z7, Z28, Z11
-	VFMADD231PD   8832(CX), Z8, Z11
-	VPADDQ        Z7, Z9, Z7
-	VPADDQ        Z11, Z2, Z11
-	VMOVDQA64     Z29, Z2
-	VFMADD231PD   8896(CX), Z8, Z2
-	VSUBPD        Z2, Z28, Z9
-	VFMADD231PD   8896(CX), Z8, Z9
+	VMOVDQA64     Z3, Z7
+	VFMADD213PD   Z29, Z8, Z7
+	VSUBPD        Z7, Z28, Z16
+	VFMADD231PD   Z3, Z8, Z16
+	VPADDQ        Z7, Z11, Z7
+	VPADDQ        Z16, Z2, Z16
+	VMOVDQA64     Z13, Z2
+	VFMADD213PD   Z29, Z8, Z2
+	VSUBPD        Z2, Z28, Z11
+	VFMADD231PD   Z13, Z8, Z11
 	VPADDQ        Z2, Z1, Z2
-	VPADDQ        Z9, Z7, Z9
+	VPADDQ        Z11, Z7, Z11
 	VMOVDQU64     7808(CX), Z7
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8640(CX), Z7, Z1
+	VMOVDQA64     Z4, Z1
+	VFMADD213PD   Z29, Z7, Z1
 	VSUBPD        Z1, Z28, Z8
-	VFMADD231PD   8640(CX), Z7, Z8
+	VFMADD231PD   Z4, Z7, Z8
 	VPADDQ        Z1, Z5, Z1
 	VPADDQ        Z8, Z6, Z8
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8704(CX), Z7, Z6
+	VMOVDQA64     Z9, Z6
+	VFMADD213PD   Z29, Z7, Z6
 	VSUBPD        Z6, Z28, Z5
-	VFMADD231PD   8704(CX), Z7, Z5
-	VPADDQ        Z6, Z11, Z6
+	VFMADD231PD   Z9, Z7, Z5
+	VPADDQ        Z6, Z16, Z6
 	VPADDQ        Z5, Z1, Z5
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8768(CX), Z7, Z1
-	VSUBPD        Z1, Z28, Z11
-	VFMADD231PD   8768(CX), Z7, Z11
-	VPADDQ        Z1, Z9, Z1
-	VPADDQ        Z11, Z6, Z11
-	VMOVDQA64     Z29, Z6
-	VFMADD231PD   8832(CX), Z7, Z6
-	VSUBPD        Z6, Z28, Z9
-	VFMADD231PD   8832(CX), Z7, Z9
+	VMOVDQA64     Z14, Z1
+	VFMADD213PD   Z29, Z7, Z1
+	VSUBPD        Z1, Z28, Z16
+	VFMADD231PD   Z14, Z7, Z16
+	VPADDQ        Z1, Z11, Z1
+	VPADDQ        Z16, Z6, Z16
+	VMOVDQA64     Z3, Z6
+	VFMADD213PD   Z29, Z7, Z6
+	VSUBPD        Z6, Z28, Z11
+	VFMADD231PD   Z3, Z7, Z11
 	VPADDQ        Z6, Z2, Z6
-	VPADDQ        Z9, Z1, Z9
-	VMOVDQA64     Z29, Z1
-	VFMADD231PD   8896(CX), Z7, Z1
+	VPADDQ        Z11, Z1, Z11
+	VMOVDQA64     Z13, Z1
+	VFMADD213PD   Z29, Z7, Z1
 	VSUBPD        Z1, Z28, Z2
-	VFMADD231PD   8896(CX), Z7, Z2
+	VFMADD231PD   Z13, Z7, Z2
 	VPADDQ        Z1, Z0, Z1
 	VPADDQ        Z2, Z6, Z2
 	VMOVDQU64     7872(CX), Z6
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8640(CX), Z6, Z0
+	VMOVDQA64     Z4, Z0
+	VFMADD213PD   Z29, Z6, Z0
 	VSUBPD        Z0, Z28, Z7
-	VFMADD231PD   8640(CX), Z6, Z7
-	VPADDQ        Z0, Z11, Z0
+	VFMADD231PD   Z4, Z6, Z7
+	VPADDQ        Z0, Z16, Z0
 	VPADDQ        Z7, Z5, Z7
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8704(CX), Z6, Z5
-	VSUBPD        Z5, Z28, Z11
-	VFMADD231PD   8704(CX), Z6, Z11
-	VPADDQ        Z5, Z9, Z5
-	VPADDQ        Z11, Z0, Z11
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8768(CX), Z6, Z0
-	VSUBPD        Z0, Z28, Z9
-	VFMADD231PD   8768(CX), Z6, Z9
+	VMOVDQA64     Z9, Z5
+	VFMADD213PD   Z29, Z6, Z5
+	VSUBPD        Z5, Z28, Z16
+	VFMADD231PD   Z9, Z6, Z16
+	VPADDQ        Z5, Z11, Z5
+	VPADDQ        Z16, Z0, Z16
+	VMOVDQA64     Z14, Z0
+	VFMADD213PD   Z29, Z6, Z0
+	VSUBPD        Z0, Z28, Z11
+	VFMADD231PD   Z14, Z6, Z11
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z9, Z5, Z9
-	VMOVDQA64     Z29, Z5
-	VFMADD231PD   8832(CX), Z6, Z5
+	VPADDQ        Z11, Z5, Z11
+	VMOVDQA64     Z3, Z5
+	VFMADD213PD   Z29, Z6, Z5
 	VSUBPD        Z5, Z28, Z2
-	VFMADD231PD   8832(CX), Z6, Z2
+	VFMADD231PD   Z3, Z6, Z2
 	VPADDQ        Z5, Z1, Z5
 	VPADDQ        Z2, Z0, Z2
-	VMOVDQA64     Z29, Z0
-	VFMADD231PD   8896(CX), Z6, Z0
+	VMOVDQA64     Z13, Z0
+	VFMADD213PD   Z29, Z6, Z0
 	VSUBPD        Z0, Z28, Z1
-	VFMADD231PD   8896(CX), Z6, Z1
-	VPADDQ        Z0, Z10, Z0
+	VFMADD231PD   Z13, Z6, Z1
+	VPADDQ        Z0, Z15, Z0
 	VPADDQ        Z1, Z5, Z1
 	VMOVDQU64     7936(CX), Z5
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   8640(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z6
-	VFMADD231PD   8640(CX), Z5, Z6
-	VPADDQ        Z10, Z9, Z10
-	VPADDQ        Z6, Z11, Z6
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8704(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z9
-	VFMADD231PD   8704(CX), Z5, Z9
-	VPADDQ        Z11, Z2, Z11
-	VPADDQ        Z9, Z10, Z9
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   8768(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z2
-	VFMADD231PD   8768(CX), Z5, Z2
-	VPADDQ        Z10, Z1, Z10
-	VPADDQ        Z2, Z11, Z2
-	VMOVDQA64     Z29, Z11
-	VFMADD231PD   8832(CX), Z5, Z11
-	VSUBPD        Z11, Z28, Z1
-	VFMADD231PD   8832(CX), Z5, Z1
-	VPADDQ        Z11, Z0, Z11
-	VPADDQ        Z1, Z10, Z1
-	VMOVDQA64     Z29, Z10
-	VFMADD231PD   8896(CX), Z5, Z10
-	VSUBPD        Z10, Z28, Z0
-	VFMADD231PD   8896(CX), Z5, Z0
-	VPADDQ        Z10, Z12, Z10
-	VPADDQ        Z0, Z11, Z0
-	VPADDQ        Z9, Z9, Z11
-	VPADDQ        Z9, Z11, Z11
-	VPSLLQ        $0x04, Z9, Z9
-	VPADDQ        Z9, Z11, Z9
-	VPADDQ        Z9, Z3, Z9
-	VPADDQ        Z2, Z2, Z3
-	VPADDQ        Z2, Z3, Z3
+	VMOVDQA64     Z4, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z6
+	VFMADD231PD   Z4, Z5, Z6
+	VPADDQ        Z15, Z11, Z15
+	VPADDQ        Z6, Z16, Z6
+	VMOVDQA64     Z9, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z11
+	VFMADD231PD   Z9, Z5, Z11
+	VPADDQ        Z16, Z2, Z16
+	VPADDQ        Z11, Z15, Z11
+	VMOVDQA64     Z14, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z2
+	VFMADD231PD   Z14, Z5, Z2
+	VPADDQ        Z15, Z1, Z15
+	VPADDQ        Z2, Z16, Z2
+	VMOVDQA64     Z3, Z16
+	VFMADD213PD   Z29, Z5, Z16
+	VSUBPD        Z16, Z28, Z1
+	VFMADD231PD   Z3, Z5, Z1
+	VPADDQ        Z16, Z0, Z16
+	VPADDQ        Z1, Z15, Z1
+	VMOVDQA64     Z13, Z15
+	VFMADD213PD   Z29, Z5, Z15
+	VSUBPD        Z15, Z28, Z0
+	VFMADD231PD   Z13, Z5, Z0
+	VPADDQ        Z15, Z17, Z15
+	VPADDQ        Z0, Z16, Z0
+	VPADDQ        Z11, Z11, Z16
+	VPADDQ        Z11, Z16, Z16
+	VPSLLQ        $0x04, Z11, Z11
+	VPADDQ        Z11, Z16, Z11
+	VPADDQ        Z11, Z10, Z11
+	VPADDQ        Z2, Z2, Z10
+	VPADDQ        Z2, Z10, Z10
 	VPSLLQ        $0x04, Z2, Z2
-	VPADDQ        Z2, Z3, Z2
-	VPADDQ        Z2, Z4, Z2
-	VPADDQ        Z1, Z1, Z4
-	VPADDQ        Z1, Z4, Z4
+	VPADDQ        Z2, Z10, Z2
+	VPADDQ        Z2, Z12, Z2
+	VPADDQ        Z1, Z1, Z12
+	VPADDQ        Z1, Z12, Z12
 	VPSLLQ        $0x04, Z1, Z1
-	VPADDQ        Z1, Z4, Z1
+	VPADDQ        Z1, Z12, Z1
 	VPADDQ        Z1, Z8, Z1
 	VPADDQ        Z0, Z0, Z8
 	VPADDQ        Z0, Z8, Z8
 	VPSLLQ        $0x04, Z0, Z0
 	VPADDQ        Z0, Z8, Z0
 	VPADDQ        Z0, Z7, Z0
-	VPADDQ        Z10, Z10, Z7
-	VPADDQ        Z10, Z7, Z7
-	VPSLLQ        $0x04, Z10, Z10
-	VPADDQ        Z10, Z7, Z10
-	VPADDQ        Z10, Z6, Z10
-	VPSRLQ        $0x33, Z9, Z6
-	VPTERNLOGQ    $0xea, Z30, Z31, Z9
+	VPADDQ        Z15, Z15, Z7
+	VPADDQ        Z15, Z7, Z7
+	VPSLLQ        $0x04, Z15, Z15
+	VPADDQ        Z15, Z7, Z15
+	VPADDQ        Z15, Z6, Z15
+	VPSRLQ        $0x33, Z11, Z6
+	VPTERNLOGQ    $0xea, Z30, Z31, Z11
 	VPSRLQ        $0x33, Z2, Z7
 	VPTERNLOGQ    $0xea, Z30, Z31, Z2
 	VPSRLQ        $0x33, Z1, Z8
 	VPTERNLOGQ    $0xea, Z30, Z31, Z1
-	VPSRLQ        $0x33, Z0, Z4
+	VPSRLQ        $0x33, Z0, Z12
 	VPTERNLOGQ    $0xea, Z30, Z31, Z0
-	VPSRLQ        $0x33, Z10, Z3
-	VPTERNLOGQ    $0xea, Z30, Z31, Z10
-	VPMULUDQ.BCST wordsFMA<>+48(SB), Z3, Z3
-	VPADDQ        Z3, Z9, Z3
-	VSUBPD        Z30, Z3, Z3
+	VPSRLQ        $0x33, Z15, Z10
+	VPTERNLOGQ    $0xea, Z30, Z31, Z15
+	VPMULUDQ.BCST wordsFMA<>+48(SB), Z10, Z10
+	VPADDQ        Z10, Z11, Z10
+	VSUBPD        Z30, Z10, Z10
 	VPADDQ        Z6, Z2, Z6
 	VSUBPD        Z30, Z6, Z6
 	VPADDQ        Z7, Z1, Z7
 	VSUBPD        Z30, Z7, Z7
 	VPADDQ        Z8, Z0, Z8
 	VSUBPD        Z30, Z8, Z8
-	VPADDQ        Z4, Z10, Z4
-	VSUBPD        Z30, Z4, Z4
-	VMOVDQU64     Z3, 5760(CX)
+	VPADDQ        Z12, Z15, Z12
+	VSUBPD        Z30, Z12, Z12
+	VMOVDQU64     Z10, 5760(CX)
 	VMOVDQU64     Z6, 5824(CX)
 	VMOVDQU64     Z7, 5888(CX)
 	VMOVDQU64     Z8, 5952(CX)
-	VMOVDQU64     Z4, 6016(CX)
+	VMOVDQU64     Z12, 6016(CX)
 	ADDQ          $0x00000780, DX
 	ADDQ          $0x00000780, BX
 	ADDQ          $0x08, SI
@@ -10386,2062 +10471,1831 @@ ladder8AVX2Step:
 	VMOVDQU      Y14, 3392(CX)
 	VPBLENDVB    Y15, Y7, Y0, Y7
 	VMOVDQU      Y7, 3456(CX)
-	VMOVDQU      wordsAVX2<>+352(SB), Y0
+	VMOVDQU      1600(CX), Y0
 	VMOVDQA      Y0, Y1
 	VMOVDQU      2560(CX), Y2
-	VMOVDQU      1600(CX), Y3
-	VFMADD231PD  Y3, Y2, Y1
+	VMOVDQU      wordsAVX2<>+352(SB), Y3
+	VFMADD213PD  Y3, Y2, Y1
 	VMOVDQU      wordsAVX2<>+384(SB), Y4
 	VSUBPD       Y1, Y4, Y5
-	VFMADD231PD  Y3, Y2, Y5
-	VMOVDQU      wordsAVX2<>+448(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VMOVDQU      wordsAVX2<>+416(SB), Y3
-	VPADDQ       Y5, Y3, Y5
-	VMOVDQA      Y0, Y3
+	VFMADD231PD  Y0, Y2, Y5
+	VPADDQ       wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ       wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU      1664(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y7
-	VFMADD231PD  Y6, Y2, Y7
-	VMOVDQU      wordsAVX2<>+480(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y7, Y1, Y7
-	VMOVDQA      Y0, Y1
-	VMOVDQU      1728(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y8
-	VFMADD231PD  Y6, Y2, Y8
-	VMOVDQU      wordsAVX2<>+512(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y8, Y3, Y8
-	VMOVDQA      Y0, Y3
-	VMOVDQU      1792(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y9
-	VFMADD231PD  Y6, Y2, Y9
-	VMOVDQU      wordsAVX2<>+544(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y9, Y1, Y9
-	VMOVDQA      Y0, Y1
-	VMOVDQU      1856(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y10
-	VFMADD231PD  Y6, Y2, Y10
-	VMOVDQU      wordsAVX2<>+576(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y10, Y3, Y10
-	VMOVDQA      Y0, Y3
-	VMOVDQU      2624(CX), Y6
-	VMOVDQU      1600(CX), Y2
-	VFMADD231PD  Y2, Y6, Y3
-	VSUBPD       Y3, Y4, Y11
-	VFMADD231PD  Y2, Y6, Y11
-	VPADDQ       Y3, Y8, Y3
-	VPADDQ       Y11, Y7, Y11
-	VMOVDQA      Y0, Y7
-	VMOVDQU      1664(CX), Y8
-	VFMADD231PD  Y8, Y6, Y7
-	VSUBPD       Y7, Y4, Y2
-	VFMADD231PD  Y8, Y6, Y2
-	VPADDQ       Y7, Y9, Y7
-	VPADDQ       Y2, Y3, Y2
-	VMOVDQA      Y0, Y3
-	VMOVDQU      1728(CX), Y9
-	VFMADD231PD  Y9, Y6, Y3
-	VSUBPD       Y3, Y4, Y8
-	VFMADD231PD  Y9, Y6, Y8
-	VPADDQ       Y3, Y10, Y3
-	VPADDQ       Y8, Y7, Y8
-	VMOVDQA      Y0, Y7
-	VMOVDQU      1792(CX), Y10
-	VFMADD231PD  Y10, Y6, Y7
-	VSUBPD       Y7, Y4, Y9
-	VFMADD231PD  Y10, Y6, Y9
-	VPADDQ       Y7, Y1, Y7
-	VPADDQ       Y9, Y3, Y9
-	VMOVDQA      Y0, Y3
-	VMOVDQU      1856(CX), Y1
-	VFMADD231PD  Y1, Y6, Y3
-	VSUBPD       Y3, Y4, Y10
-	VFMADD231PD  Y1, Y6, Y10
-	VMOVDQU      wordsAVX2<>+608(SB), Y1
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y10, Y7, Y10
-	VMOVDQA      Y0, Y7
-	VMOVDQU      2688(CX), Y1
-	VMOVDQU      1600(CX), Y6
-	VFMADD231PD  Y6, Y1, Y7
-	VSUBPD       Y7, Y4, Y12
-	VFMADD231PD  Y6, Y1, Y12
-	VPADDQ       Y7, Y8, Y7
-	VPADDQ       Y12, Y2, Y12
-	VMOVDQA      Y0, Y2
-	VMOVDQU      1664(CX), Y8
-	VFMADD231PD  Y8, Y1, Y2
-	VSUBPD       Y2, Y4, Y6
-	VFMADD231PD  Y8, Y1, Y6
-	VPADDQ       Y2, Y9, Y2
-	VPADDQ       Y6, Y7, Y6
-	VMOVDQA      Y0, Y7
-	VMOVDQU      1728(CX), Y9
-	VFMADD231PD  Y9, Y1, Y7
+	VMOVDQA      Y6, Y7
+	VFMADD213PD  Y3, Y2, Y7
 	VSUBPD       Y7, Y4, Y8
-	VFMADD231PD  Y9, Y1, Y8
-	VPADDQ       Y7, Y10, Y7
-	VPADDQ       Y8, Y2, Y8
-	VMOVDQA      Y0, Y2
-	VMOVDQU      1792(CX), Y10
-	VFMADD231PD  Y10, Y1, Y2
-	VSUBPD       Y2, Y4, Y9
-	VFMADD231PD  Y10, Y1, Y9
-	VPADDQ       Y2, Y3, Y2
-	VPADDQ       Y9, Y7, Y9
-	VMOVDQA      Y0, Y7
-	VMOVDQU      1856(CX), Y3
-	VFMADD231PD  Y3, Y1, Y7
-	VSUBPD       Y7, Y4, Y10
-	VFMADD231PD  Y3, Y1, Y10
-	VMOVDQU      wordsAVX2<>+640(SB), Y3
-	VPADDQ       Y7, Y3, Y7
-	VPADDQ       Y10, Y2, Y10
-	VMOVDQA      Y0, Y2
-	VMOVDQU      2752(CX), Y3
-	VMOVDQU      1600(CX), Y1
-	VFMADD231PD  Y1, Y3, Y2
-	VSUBPD       Y2, Y4, Y13
-	VFMADD231PD  Y1, Y3, Y13
-	VPADDQ       Y2, Y8, Y2
-	VPADDQ       Y13, Y6, Y13
-	VMOVDQA      Y0, Y6
-	VMOVDQU      1664(CX), Y8
-	VFMADD231PD  Y8, Y3, Y6
-	VSUBPD       Y6, Y4, Y1
-	VFMADD231PD  Y8, Y3, Y1
-	VPADDQ       Y6, Y9, Y6
-	VPADDQ       Y1, Y2, Y1
-	VMOVDQA      Y0, Y2
-	VMOVDQU      1728(CX), Y9
-	VFMADD231PD  Y9, Y3, Y2
-	VSUBPD       Y2, Y4, Y8
-	VFMADD231PD  Y9, Y3, Y8
-	VPADDQ       Y2, Y10, Y2
-	VPADDQ       Y8, Y6, Y8
-	VMOVDQA      Y0, Y6
-	VMOVDQU      1792(CX), Y10
-	VFMADD231PD  Y10, Y3, Y6
-	VSUBPD       Y6, Y4, Y9
-	VFMADD231PD  Y10, Y3, Y9
-	VPADDQ       Y6, Y7, Y6
-	VPADDQ       Y9, Y2, Y9
-	VMOVDQA      Y0, Y2
-	VMOVDQU      1856(CX), Y7
-	VFMADD231PD  Y7, Y3, Y2
-	VSUBPD       Y2, Y4, Y10
-	VFMADD231PD  Y7, Y3, Y10
-	VMOVDQU      wordsAVX2<>+672(SB), Y7
-	VPADDQ       Y2, Y7, Y2
-	VPADDQ       Y10, Y6, Y10
-	VMOVDQA      Y0, Y6
-	VMOVDQU      2816(CX), Y7
-	VMOVDQU      1600(CX), Y3
-	VFMADD231PD  Y3, Y7, Y6
-	VSUBPD       Y6, Y4, Y14
-	VFMADD231PD  Y3, Y7, Y14
-	VPADDQ       Y6, Y8, Y6
-	VPADDQ       Y14, Y1, Y14
-	VMOVDQA      Y0, Y1
-	VMOVDQU      1664(CX), Y8
-	VFMADD231PD  Y8, Y7, Y1
-	VSUBPD       Y1, Y4, Y3
-	VFMADD231PD  Y8, Y7, Y3
-	VPADDQ       Y1, Y9, Y1
-	VPADDQ       Y3, Y6, Y3
-	VMOVDQA      Y0, Y6
-	VMOVDQU      1728(CX), Y9
-	VFMADD231PD  Y9, Y7, Y6
-	VSUBPD       Y6, Y4, Y8
-	VFMADD231PD  Y9, Y7, Y8
-	VPADDQ       Y6, Y10, Y6
-	VPADDQ       Y8, Y1, Y8
-	VMOVDQA      Y0, Y1
-	VMOVDQU      1792(CX), Y10
-	VFMADD231PD  Y10, Y7, Y1
-	VSUBPD       Y1, Y4, Y9
-	VFMADD231PD  Y10, Y7, Y9
-	VPADDQ       Y1, Y2, Y1
-	VPADDQ       Y9, Y6, Y9
-	VMOVDQA      Y0, Y6
-	VMOVDQU      1856(CX), Y2
-	VFMADD231PD  Y2, Y7, Y6
-	VSUBPD       Y6, Y4, Y10
-	VFMADD231PD  Y2, Y7, Y10
-	VMOVDQU      wordsAVX2<>+704(SB), Y2
-	VPADDQ       Y6, Y2, Y6
-	VPADDQ       Y10, Y1, Y10
-	VPADDQ       Y3, Y3, Y1
-	VPADDQ       Y3, Y1, Y1
-	VPSLLQ       $0x04, Y3, Y3
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y8, Y8, Y5
-	VPADDQ       Y8, Y5, Y5
-	VPSLLQ       $0x04, Y8, Y8
-	VPADDQ       Y8, Y5, Y8
-	VPADDQ       Y8, Y11, Y8
-	VPADDQ       Y9, Y9, Y11
-	VPADDQ       Y9, Y11, Y11
-	VPSLLQ       $0x04, Y9, Y9
-	VPADDQ       Y9, Y11, Y9
-	VPADDQ       Y9, Y12, Y9
-	VPADDQ       Y10, Y10, Y12
-	VPADDQ       Y10, Y12, Y12
-	VPSLLQ       $0x04, Y10, Y10
-	VPADDQ       Y10, Y12, Y10
-	VPADDQ       Y10, Y13, Y10
-	VPADDQ       Y6, Y6, Y13
-	VPADDQ       Y6, Y13, Y13
-	VPSLLQ       $0x04, Y6, Y6
-	VPADDQ       Y6, Y13, Y6
-	VPADDQ       Y6, Y14, Y6
-	VMOVDQA      Y0, Y14
-	VMOVDQU      2240(CX), Y13
-	VMOVDQU      1920(CX), Y12
-	VFMADD231PD  Y12, Y13, Y14
-	VSUBPD       Y14, Y4, Y11
-	VFMADD231PD  Y12, Y13, Y11
-	VMOVDQU      wordsAVX2<>+448(SB), Y12
-	VPADDQ       Y14, Y12, Y14
-	VMOVDQU      wordsAVX2<>+416(SB), Y12
-	VPADDQ       Y11, Y12, Y11
-	VMOVDQA      Y0, Y12
-	VMOVDQU      1984(CX), Y5
-	VFMADD231PD  Y5, Y13, Y12
-	VSUBPD       Y12, Y4, Y1
-	VFMADD231PD  Y5, Y13, Y1
-	VMOVDQU      wordsAVX2<>+480(SB), Y5
-	VPADDQ       Y12, Y5, Y12
-	VPADDQ       Y1, Y14, Y1
-	VMOVDQA      Y0, Y14
-	VMOVDQU      2048(CX), Y5
-	VFMADD231PD  Y5, Y13, Y14
-	VSUBPD       Y14, Y4, Y2
-	VFMADD231PD  Y5, Y13, Y2
-	VMOVDQU      wordsAVX2<>+512(SB), Y5
-	VPADDQ       Y14, Y5, Y14
-	VPADDQ       Y2, Y12, Y2
-	VMOVDQA      Y0, Y12
-	VMOVDQU      2112(CX), Y5
-	VFMADD231PD  Y5, Y13, Y12
-	VSUBPD       Y12, Y4, Y7
-	VFMADD231PD  Y5, Y13, Y7
-	VMOVDQU      wordsAVX2<>+544(SB), Y5
-	VPADDQ       Y12, Y5, Y12
-	VPADDQ       Y7, Y14, Y7
-	VMOVDQA      Y0, Y14
-	VMOVDQU      2176(CX), Y5
-	VFMADD231PD  Y5, Y13, Y14
-	VSUBPD       Y14, Y4, Y15
-	VFMADD231PD  Y5, Y13, Y15
-	VMOVDQU      wordsAVX2<>+576(SB), Y5
-	VPADDQ       Y14, Y5, Y14
-	VPADDQ       Y15, Y12, Y15
-	VMOVDQA      Y0, Y12
-	VMOVDQU      2304(CX), Y5
-	VMOVDQU      1920(CX), Y13
-	VFMADD231PD  Y13, Y5, Y12
-	VMOVDQU      Y6, 6016(CX)
-	VSUBPD       Y12, Y4, Y6
-	VFMADD231PD  Y13, Y5, Y6
-	VPADDQ       Y12, Y2, Y12
-	VPADDQ       Y6, Y1, Y6
-	VMOVDQA      Y0, Y1
-	VMOVDQU      1984(CX), Y2
-	VFMADD231PD  Y2, Y5, Y1
-	VSUBPD       Y1, Y4, Y13
-	VFMADD231PD  Y2, Y5, Y13
-	VPADDQ       Y1, Y7, Y1
-	VPADDQ       Y13, Y12, Y13
-	VMOVDQA      Y0, Y12
-	VMOVDQU      2048(CX), Y7
-	VFMADD231PD  Y7, Y5, Y12
-	VSUBPD       Y12, Y4, Y2
-	VFMADD231PD  Y7, Y5, Y2
-	VPADDQ       Y12, Y15, Y12
-	VPADDQ       Y2, Y1, Y2
-	VMOVDQA      Y0, Y1
-	VMOVDQU      2112(CX), Y15
-	VFMADD231PD  Y15, Y5, Y1
-	VSUBPD       Y1, Y4, Y7
-	VFMADD231PD  Y15, Y5, Y7
-	VPADDQ       Y1, Y14, Y1
-	VPADDQ       Y7, Y12, Y7
-	VMOVDQA      Y0, Y12
-	VMOVDQU      2176(CX), Y14
-	VFMADD231PD  Y14, Y5, Y12
-	VSUBPD       Y12, Y4, Y15
-	VFMADD231PD  Y14, Y5, Y15
-	VMOVDQU      wordsAVX2<>+608(SB), Y14
-	VPADDQ       Y12, Y14, Y12
-	VPADDQ       Y15, Y1, Y15
-	VMOVDQA      Y0, Y1
-	VMOVDQU      2368(CX), Y14
-	VMOVDQU      1920(CX), Y5
-	VFMADD231PD  Y5, Y14, Y1
-	VMOVDQU      Y10, 6080(CX)
-	VSUBPD       Y1, Y4, Y10
-	VFMADD231PD  Y5, Y14, Y10
-	VPADDQ       Y1, Y2, Y1
-	VPADDQ       Y10, Y13, Y10
-	VMOVDQA      Y0, Y13
-	VMOVDQU      1984(CX), Y2
-	VFMADD231PD  Y2, Y14, Y13
-	VSUBPD       Y13, Y4, Y5
-	VFMADD231PD  Y2, Y14, Y5
-	VPADDQ       Y13, Y7, Y13
-	VPADDQ       Y5, Y1, Y5
-	VMOVDQA      Y0, Y1
-	VMOVDQU      2048(CX), Y7
-	VFMADD231PD  Y7, Y14, Y1
-	VSUBPD       Y1, Y4, Y2
-	VFMADD231PD  Y7, Y14, Y2
-	VPADDQ       Y1, Y15, Y1
-	VPADDQ       Y2, Y13, Y2
-	VMOVDQA      Y0, Y13
-	VMOVDQU      2112(CX), Y15
-	VFMADD231PD  Y15, Y14, Y13
-	VSUBPD       Y13, Y4, Y7
-	VFMADD231PD  Y15, Y14, Y7
-	VPADDQ       Y13, Y12, Y13
-	VPADDQ       Y7, Y1, Y7
-	VMOVDQA      Y0, Y1
-	VMOVDQU      2176(CX), Y12
-	VFMADD231PD  Y12, Y14, Y1
-	VSUBPD       Y1, Y4, Y15
-	VFMADD231PD  Y12, Y14, Y15
-	VMOVDQU      wordsAVX2<>+640(SB), Y12
-	VPADDQ       Y1, Y12, Y1
-	VPADDQ       Y15, Y13, Y15
-	VMOVDQA      Y0, Y13
-	VMOVDQU      2432(CX), Y12
-	VMOVDQU      1920(CX), Y14
-	VFMADD231PD  Y14, Y12, Y13
-	VMOVDQU      Y9, 6144(CX)
-	VSUBPD       Y13, Y4, Y9
-	VFMADD231PD  Y14, Y12, Y9
-	VPADDQ       Y13, Y2, Y13
-	VPADDQ       Y9, Y5, Y9
-	VMOVDQA      Y0, Y5
-	VMOVDQU      1984(CX), Y2
-	VFMADD231PD  Y2, Y12, Y5
-	VSUBPD       Y5, Y4, Y14
-	VFMADD231PD  Y2, Y12, Y14
-	VPADDQ       Y5, Y7, Y5
-	VPADDQ       Y14, Y13, Y14
-	VMOVDQA      Y0, Y13
-	VMOVDQU      2048(CX), Y7
-	VFMADD231PD  Y7, Y12, Y13
-	VSUBPD       Y13, Y4, Y2
-	VFMADD231PD  Y7, Y12, Y2
-	VPADDQ       Y13, Y15, Y13
-	VPADDQ       Y2, Y5, Y2
-	VMOVDQA      Y0, Y5
-	VMOVDQU      2112(CX), Y15
-	VFMADD231PD  Y15, Y12, Y5
-	VSUBPD       Y5, Y4, Y7
-	VFMADD231PD  Y15, Y12, Y7
-	VPADDQ       Y5, Y1, Y5
-	VPADDQ       Y7, Y13, Y7
-	VMOVDQA      Y0, Y13
-	VMOVDQU      2176(CX), Y1
-	VFMADD231PD  Y1, Y12, Y13
-	VSUBPD       Y13, Y4, Y15
-	VFMADD231PD  Y1, Y12, Y15
-	VMOVDQU      wordsAVX2<>+672(SB), Y1
-	VPADDQ       Y13, Y1, Y13
-	VPADDQ       Y15, Y5, Y15
-	VMOVDQA      Y0, Y5
-	VMOVDQU      2496(CX), Y1
-	VMOVDQU      1920(CX), Y12
-	VFMADD231PD  Y12, Y1, Y5
-	VMOVDQU      Y8, 6208(CX)
-	VSUBPD       Y5, Y4, Y8
-	VFMADD231PD  Y12, Y1, Y8
-	VPADDQ       Y5, Y2, Y5
-	VPADDQ       Y8, Y14, Y8
-	VMOVDQA      Y0, Y14
-	VMOVDQU      1984(CX), Y2
-	VFMADD231PD  Y2, Y1, Y14
-	VSUBPD       Y14, Y4, Y12
-	VFMADD231PD  Y2, Y1, Y12
-	VPADDQ       Y14, Y7, Y14
-	VPADDQ       Y12, Y5, Y12
-	VMOVDQA      Y0, Y5
-	VMOVDQU      2048(CX), Y7
-	VFMADD231PD  Y7, Y1, Y5
-	VSUBPD       Y5, Y4, Y2
-	VFMADD231PD  Y7, Y1, Y2
-	VPADDQ       Y5, Y15, Y5
-	VPADDQ       Y2, Y14, Y2
-	VMOVDQA      Y0, Y14
-	VMOVDQU      2112(CX), Y15
-	VFMADD231PD  Y15, Y1, Y14
-	VSUBPD       Y14, Y4, Y7
-	VFMADD231PD  Y15, Y1, Y7
-	VPADDQ       Y14, Y13, Y14
-	VPADDQ       Y7, Y5, Y7
-	VMOVDQA      Y0, Y0
-	VMOVDQU      2176(CX), Y5
-	VFMADD231PD  Y5, Y1, Y0
-	VSUBPD       Y0, Y4, Y4
-	VFMADD231PD  Y5, Y1, Y4
-	VMOVDQU      wordsAVX2<>+704(SB), Y5
-	VPADDQ       Y0, Y5, Y0
-	VPADDQ       Y4, Y14, Y4
-	VPADDQ       Y12, Y12, Y14
-	VPADDQ       Y12, Y14, Y14
-	VPSLLQ       $0x04, Y12, Y12
-	VPADDQ       Y12, Y14, Y12
-	VPADDQ       Y12, Y11, Y12
-	VPADDQ       Y2, Y2, Y11
-	VPADDQ       Y2, Y11, Y11
-	VPSLLQ       $0x04, Y2, Y2
-	VPADDQ       Y2, Y11, Y2
-	VPADDQ       Y2, Y6, Y2
-	VPADDQ       Y7, Y7, Y6
-	VPADDQ       Y7, Y6, Y6
-	VPSLLQ       $0x04, Y7, Y7
-	VPADDQ       Y7, Y6, Y7
-	VPADDQ       Y7, Y10, Y7
-	VPADDQ       Y4, Y4, Y10
-	VPADDQ       Y4, Y10, Y10
-	VPSLLQ       $0x04, Y4, Y4
-	VPADDQ       Y4, Y10, Y4
-	VPADDQ       Y4, Y9, Y4
-	VPADDQ       Y0, Y0, Y9
-	VPADDQ       Y0, Y9, Y9
-	VPSLLQ       $0x04, Y0, Y0
-	VPADDQ       Y0, Y9, Y0
-	VPADDQ       Y0, Y8, Y0
-	VPADDQ       Y12, Y3, Y8
-	VMOVDQU      6208(CX), Y9
-	VPADDQ       Y2, Y9, Y10
-	VMOVDQU      6144(CX), Y6
-	VPADDQ       Y7, Y6, Y6
-	VMOVDQU      6080(CX), Y11
-	VPADDQ       Y4, Y11, Y11
-	VMOVDQU      6016(CX), Y14
-	VPADDQ       Y0, Y14, Y14
-	VPSRLQ       $0x33, Y8, Y5
-	VMOVDQU      Y0, 6272(CX)
-	VMOVDQU      wordsAVX2<>+288(SB), Y0
-	VMOVDQU      wordsAVX2<>+320(SB), Y1
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVDQU      Y4, 6336(CX)
-	VPSRLQ       $0x33, Y10, Y4
-	VPAND        Y0, Y10, Y10
-	VPOR         Y1, Y10, Y10
-	VPSRLQ       $0x33, Y6, Y13
-	VPAND        Y0, Y6, Y6
-	VPOR         Y1, Y6, Y6
-	VMOVDQU      Y7, 6400(CX)
-	VPSRLQ       $0x33, Y11, Y7
-	VPAND        Y0, Y11, Y11
-	VPOR         Y1, Y11, Y11
-	VPSRLQ       $0x33, Y14, Y15
-	VPAND        Y0, Y14, Y14
-	VPOR         Y1, Y14, Y14
-	VPMULUDQ     wordsAVX2<>+192(SB), Y15, Y15
-	VPADDQ       Y15, Y8, Y15
-	VSUBPD       Y1, Y15, Y15
-	VPADDQ       Y5, Y10, Y5
-	VSUBPD       Y1, Y5, Y5
-	VPADDQ       Y4, Y6, Y4
-	VSUBPD       Y1, Y4, Y4
-	VPADDQ       Y13, Y11, Y13
-	VSUBPD       Y1, Y13, Y13
-	VPADDQ       Y7, Y14, Y7
-	VSUBPD       Y1, Y7, Y7
-	VMOVDQU      Y15, 3520(CX)
-	VMOVDQU      Y5, 3584(CX)
-	VMOVDQU      Y4, 3648(CX)
-	VMOVDQU      Y13, 3712(CX)
-	VMOVDQU      Y7, 3776(CX)
-	VPADDQ       wordsAVX2<>+0(SB), Y3, Y3
-	VPSUBQ       Y12, Y3, Y12
-	VPADDQ       wordsAVX2<>+32(SB), Y9, Y9
-	VPSUBQ       Y2, Y9, Y2
-	VMOVDQU      6144(CX), Y9
-	VPADDQ       wordsAVX2<>+64(SB), Y9, Y9
-	VMOVDQU      6400(CX), Y3
-	VPSUBQ       Y3, Y9, Y3
-	VMOVDQU      6080(CX), Y9
-	VPADDQ       wordsAVX2<>+96(SB), Y9, Y9
-	VMOVDQU      6336(CX), Y7
-	VPSUBQ       Y7, Y9, Y7
-	VMOVDQU      6016(CX), Y9
-	VPADDQ       wordsAVX2<>+128(SB), Y9, Y9
-	VMOVDQU      6272(CX), Y13
-	VPSUBQ       Y13, Y9, Y13
-	VPSRLQ       $0x33, Y12, Y9
-	VPAND        Y0, Y12, Y12
-	VPOR         Y1, Y12, Y12
-	VPSRLQ       $0x33, Y2, Y4
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
-	VPSRLQ       $0x33, Y3, Y5
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VPSRLQ       $0x33, Y7, Y15
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
-	VPSRLQ       $0x33, Y13, Y14
-	VPAND        Y0, Y13, Y13
-	VPOR         Y1, Y13, Y13
-	VPMULUDQ     wordsAVX2<>+192(SB), Y14, Y14
-	VPADDQ       Y14, Y12, Y14
-	VSUBPD       Y1, Y14, Y14
-	VPADDQ       Y9, Y2, Y9
-	VSUBPD       Y1, Y9, Y9
-	VPADDQ       Y4, Y3, Y4
-	VSUBPD       Y1, Y4, Y4
-	VPADDQ       Y5, Y7, Y5
-	VSUBPD       Y1, Y5, Y5
-	VPADDQ       Y15, Y13, Y15
-	VSUBPD       Y1, Y15, Y1
-	VMOVDQU      Y14, 3840(CX)
-	VMOVDQU      Y9, 3904(CX)
-	VMOVDQU      Y4, 3968(CX)
-	VMOVDQU      Y5, 4032(CX)
-	VMOVDQU      Y1, 4096(CX)
-	VMOVDQU      wordsAVX2<>+352(SB), Y0
-	VMOVDQA      Y0, Y1
-	VMOVDQU      2880(CX), Y2
-	VMOVDQU      2944(CX), Y3
-	VFMADD231PD  Y3, Y2, Y1
-	VMOVDQU      wordsAVX2<>+384(SB), Y4
-	VSUBPD       Y1, Y4, Y5
-	VFMADD231PD  Y3, Y2, Y5
-	VMOVDQU      wordsAVX2<>+768(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VMOVDQU      wordsAVX2<>+736(SB), Y3
-	VPADDQ       Y5, Y3, Y5
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3008(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y7
-	VFMADD231PD  Y6, Y2, Y7
-	VMOVDQU      wordsAVX2<>+800(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y7, Y1, Y7
-	VMOVDQA      Y0, Y1
-	VMOVDQU      3072(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y8
 	VFMADD231PD  Y6, Y2, Y8
-	VMOVDQU      wordsAVX2<>+832(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y8, Y3, Y8
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3136(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y9
-	VFMADD231PD  Y6, Y2, Y9
-	VMOVDQU      wordsAVX2<>+864(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y9, Y1, Y9
-	VMOVDQA      Y0, Y1
-	VMOVDQU      2944(CX), Y6
-	VMOVDQU      3008(CX), Y2
-	VFMADD231PD  Y2, Y6, Y1
-	VSUBPD       Y1, Y4, Y10
-	VFMADD231PD  Y2, Y6, Y10
-	VPADDQ       Y1, Y9, Y1
-	VPADDQ       Y10, Y8, Y10
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3072(CX), Y9
-	VFMADD231PD  Y9, Y6, Y8
-	VSUBPD       Y8, Y4, Y2
-	VFMADD231PD  Y9, Y6, Y2
-	VPADDQ       Y8, Y3, Y8
-	VPADDQ       Y2, Y1, Y2
-	VMOVDQA      Y0, Y1
-	VMOVDQU      3136(CX), Y3
-	VFMADD231PD  Y3, Y6, Y1
-	VSUBPD       Y1, Y4, Y9
-	VFMADD231PD  Y3, Y6, Y9
-	VMOVDQU      wordsAVX2<>+896(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VPADDQ       Y9, Y8, Y9
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3008(CX), Y3
-	VMOVDQU      3072(CX), Y6
-	VFMADD231PD  Y6, Y3, Y8
-	VSUBPD       Y8, Y4, Y11
-	VFMADD231PD  Y6, Y3, Y11
+	VPADDQ       wordsAVX2<>+480(SB), Y7, Y7
 	VPADDQ       Y8, Y1, Y8
-	VPADDQ       Y11, Y9, Y11
-	VMOVDQA      Y0, Y9
-	VMOVDQU      3136(CX), Y1
-	VFMADD231PD  Y1, Y3, Y9
-	VSUBPD       Y9, Y4, Y6
-	VFMADD231PD  Y1, Y3, Y6
-	VMOVDQU      wordsAVX2<>+928(SB), Y1
-	VPADDQ       Y9, Y1, Y9
-	VPADDQ       Y6, Y8, Y6
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3072(CX), Y1
-	VMOVDQU      3136(CX), Y3
-	VFMADD231PD  Y3, Y1, Y8
-	VSUBPD       Y8, Y4, Y12
-	VFMADD231PD  Y3, Y1, Y12
-	VMOVDQU      wordsAVX2<>+960(SB), Y3
-	VPADDQ       Y8, Y3, Y8
+	VMOVDQU      1728(CX), Y1
+	VMOVDQA      Y1, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VSUBPD       Y9, Y4, Y10
+	VFMADD231PD  Y1, Y2, Y10
+	VPADDQ       wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ       Y10, Y7, Y10
+	VMOVDQU      1792(CX), Y7
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y7, Y2, Y12
+	VPADDQ       wordsAVX2<>+544(SB), Y11, Y11
 	VPADDQ       Y12, Y9, Y12
-	VPADDQ       Y5, Y5, Y5
-	VPADDQ       Y7, Y7, Y7
-	VPADDQ       Y10, Y10, Y10
-	VPADDQ       Y2, Y2, Y2
-	VPADDQ       Y11, Y11, Y11
-	VPADDQ       Y6, Y6, Y6
-	VPADDQ       Y12, Y12, Y12
-	VPADDQ       Y8, Y8, Y8
-	VMOVDQA      Y0, Y9
-	VMOVDQU      2880(CX), Y3
-	VFMADD231PD  Y3, Y3, Y9
-	VSUBPD       Y9, Y4, Y1
-	VFMADD231PD  Y3, Y3, Y1
-	VPADDQ       Y9, Y5, Y9
-	VMOVDQU      wordsAVX2<>+416(SB), Y5
-	VPADDQ       Y1, Y5, Y1
-	VMOVDQA      Y0, Y5
-	VMOVDQU      2944(CX), Y3
-	VFMADD231PD  Y3, Y3, Y5
-	VSUBPD       Y5, Y4, Y13
-	VFMADD231PD  Y3, Y3, Y13
-	VPADDQ       Y5, Y10, Y5
-	VPADDQ       Y13, Y7, Y13
-	VMOVDQA      Y0, Y7
-	VMOVDQU      3008(CX), Y10
-	VFMADD231PD  Y10, Y10, Y7
-	VSUBPD       Y7, Y4, Y3
-	VFMADD231PD  Y10, Y10, Y3
-	VPADDQ       Y7, Y11, Y7
-	VPADDQ       Y3, Y2, Y3
-	VMOVDQA      Y0, Y2
-	VMOVDQU      3072(CX), Y11
-	VFMADD231PD  Y11, Y11, Y2
-	VSUBPD       Y2, Y4, Y10
-	VFMADD231PD  Y11, Y11, Y10
-	VPADDQ       Y2, Y12, Y2
-	VPADDQ       Y10, Y6, Y10
-	VMOVDQA      Y0, Y6
-	VMOVDQU      3136(CX), Y12
-	VFMADD231PD  Y12, Y12, Y6
-	VSUBPD       Y6, Y4, Y11
-	VFMADD231PD  Y12, Y12, Y11
-	VMOVDQU      wordsAVX2<>+704(SB), Y12
-	VPADDQ       Y6, Y12, Y6
-	VPADDQ       Y11, Y8, Y11
-	VPADDQ       Y7, Y7, Y8
-	VPADDQ       Y7, Y8, Y8
-	VPSLLQ       $0x04, Y7, Y7
-	VPADDQ       Y7, Y8, Y7
-	VPADDQ       Y7, Y1, Y7
-	VPADDQ       Y10, Y10, Y1
-	VPADDQ       Y10, Y1, Y1
-	VPSLLQ       $0x04, Y10, Y10
-	VPADDQ       Y10, Y1, Y10
-	VPADDQ       Y10, Y9, Y10
-	VPADDQ       Y2, Y2, Y9
-	VPADDQ       Y2, Y9, Y9
-	VPSLLQ       $0x04, Y2, Y2
-	VPADDQ       Y2, Y9, Y2
-	VPADDQ       Y2, Y13, Y2
-	VPADDQ       Y11, Y11, Y13
-	VPADDQ       Y11, Y13, Y13
-	VPSLLQ       $0x04, Y11, Y11
-	VPADDQ       Y11, Y13, Y11
-	VPADDQ       Y11, Y5, Y11
-	VPADDQ       Y6, Y6, Y5
-	VPADDQ       Y6, Y5, Y5
-	VPSLLQ       $0x04, Y6, Y6
-	VPADDQ       Y6, Y5, Y6
-	VPADDQ       Y6, Y3, Y6
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3200(CX), Y5
-	VMOVDQU      3264(CX), Y13
-	VFMADD231PD  Y13, Y5, Y3
-	VSUBPD       Y3, Y4, Y9
-	VFMADD231PD  Y13, Y5, Y9
-	VMOVDQU      wordsAVX2<>+768(SB), Y13
-	VPADDQ       Y3, Y13, Y3
-	VMOVDQU      wordsAVX2<>+736(SB), Y13
-	VPADDQ       Y9, Y13, Y9
-	VMOVDQA      Y0, Y13
-	VMOVDQU      3328(CX), Y1
-	VFMADD231PD  Y1, Y5, Y13
-	VSUBPD       Y13, Y4, Y8
-	VFMADD231PD  Y1, Y5, Y8
-	VMOVDQU      wordsAVX2<>+800(SB), Y1
-	VPADDQ       Y13, Y1, Y13
-	VPADDQ       Y8, Y3, Y8
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3392(CX), Y1
-	VFMADD231PD  Y1, Y5, Y3
-	VSUBPD       Y3, Y4, Y12
-	VFMADD231PD  Y1, Y5, Y12
-	VMOVDQU      wordsAVX2<>+832(SB), Y1
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y12, Y13, Y12
-	VMOVDQA      Y0, Y13
-	VMOVDQU      3456(CX), Y1
-	VFMADD231PD  Y1, Y5, Y13
+	VMOVDQU      1856(CX), Y9
+	VMOVDQA      Y9, Y13
+	VFMADD213PD  Y3, Y2, Y13
 	VSUBPD       Y13, Y4, Y14
-	VFMADD231PD  Y1, Y5, Y14
-	VMOVDQU      wordsAVX2<>+864(SB), Y1
-	VPADDQ       Y13, Y1, Y13
-	VPADDQ       Y14, Y3, Y14
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3264(CX), Y1
-	VMOVDQU      3328(CX), Y5
-	VFMADD231PD  Y5, Y1, Y3
-	VSUBPD       Y3, Y4, Y15
-	VFMADD231PD  Y5, Y1, Y15
-	VPADDQ       Y3, Y14, Y3
-	VPADDQ       Y15, Y12, Y15
-	VMOVDQA      Y0, Y12
-	VMOVDQU      3392(CX), Y14
-	VFMADD231PD  Y14, Y1, Y12
-	VSUBPD       Y12, Y4, Y5
-	VFMADD231PD  Y14, Y1, Y5
-	VPADDQ       Y12, Y13, Y12
-	VPADDQ       Y5, Y3, Y5
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3456(CX), Y13
-	VFMADD231PD  Y13, Y1, Y3
-	VSUBPD       Y3, Y4, Y14
-	VFMADD231PD  Y13, Y1, Y14
-	VMOVDQU      wordsAVX2<>+896(SB), Y13
-	VPADDQ       Y3, Y13, Y3
-	VPADDQ       Y14, Y12, Y14
-	VMOVDQA      Y0, Y12
-	VMOVDQU      3328(CX), Y13
-	VMOVDQU      3392(CX), Y1
-	VFMADD231PD  Y1, Y13, Y12
-	VMOVDQU      Y6, 6016(CX)
-	VSUBPD       Y12, Y4, Y6
-	VFMADD231PD  Y1, Y13, Y6
-	VPADDQ       Y12, Y3, Y12
-	VPADDQ       Y6, Y14, Y6
-	VMOVDQA      Y0, Y14
-	VMOVDQU      3456(CX), Y3
-	VFMADD231PD  Y3, Y13, Y14
-	VSUBPD       Y14, Y4, Y1
-	VFMADD231PD  Y3, Y13, Y1
-	VMOVDQU      wordsAVX2<>+928(SB), Y3
-	VPADDQ       Y14, Y3, Y14
-	VPADDQ       Y1, Y12, Y1
-	VMOVDQA      Y0, Y12
-	VMOVDQU      3392(CX), Y3
-	VMOVDQU      3456(CX), Y13
-	VFMADD231PD  Y13, Y3, Y12
-	VMOVDQU      Y11, 6080(CX)
-	VSUBPD       Y12, Y4, Y11
-	VFMADD231PD  Y13, Y3, Y11
-	VMOVDQU      wordsAVX2<>+960(SB), Y13
-	VPADDQ       Y12, Y13, Y12
-	VPADDQ       Y11, Y14, Y11
-	VPADDQ       Y9, Y9, Y9
-	VPADDQ       Y8, Y8, Y8
-	VPADDQ       Y15, Y15, Y15
-	VPADDQ       Y5, Y5, Y5
-	VPADDQ       Y6, Y6, Y6
-	VPADDQ       Y1, Y1, Y1
-	VPADDQ       Y11, Y11, Y11
-	VPADDQ       Y12, Y12, Y12
-	VMOVDQA      Y0, Y14
-	VMOVDQU      3200(CX), Y13
-	VFMADD231PD  Y13, Y13, Y14
-	VSUBPD       Y14, Y4, Y3
-	VFMADD231PD  Y13, Y13, Y3
-	VPADDQ       Y14, Y9, Y14
-	VMOVDQU      wordsAVX2<>+416(SB), Y9
-	VPADDQ       Y3, Y9, Y3
-	VMOVDQA      Y0, Y9
-	VMOVDQU      3264(CX), Y13
-	VFMADD231PD  Y13, Y13, Y9
-	VMOVDQU      Y2, 6144(CX)
-	VSUBPD       Y9, Y4, Y2
-	VFMADD231PD  Y13, Y13, Y2
-	VPADDQ       Y9, Y15, Y9
-	VPADDQ       Y2, Y8, Y2
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3328(CX), Y15
-	VFMADD231PD  Y15, Y15, Y8
-	VSUBPD       Y8, Y4, Y13
-	VFMADD231PD  Y15, Y15, Y13
-	VPADDQ       Y8, Y6, Y8
-	VPADDQ       Y13, Y5, Y13
-	VMOVDQA      Y0, Y5
-	VMOVDQU      3392(CX), Y6
-	VFMADD231PD  Y6, Y6, Y5
-	VSUBPD       Y5, Y4, Y15
-	VFMADD231PD  Y6, Y6, Y15
-	VPADDQ       Y5, Y11, Y5
-	VPADDQ       Y15, Y1, Y15
-	VMOVDQA      Y0, Y0
-	VMOVDQU      3456(CX), Y1
-	VFMADD231PD  Y1, Y1, Y0
-	VSUBPD       Y0, Y4, Y4
-	VFMADD231PD  Y1, Y1, Y4
-	VMOVDQU      wordsAVX2<>+704(SB), Y1
-	VPADDQ       Y0, Y1, Y0
-	VPADDQ       Y4, Y12, Y4
-	VPADDQ       Y8, Y8, Y12
-	VPADDQ       Y8, Y12, Y12
-	VPSLLQ       $0x04, Y8, Y8
-	VPADDQ       Y8, Y12, Y8
-	VPADDQ       Y8, Y3, Y8
-	VPADDQ       Y15, Y15, Y3
-	VPADDQ       Y15, Y3, Y3
-	VPSLLQ       $0x04, Y15, Y15
-	VPADDQ       Y15, Y3, Y15
-	VPADDQ       Y15, Y14, Y15
-	VPADDQ       Y5, Y5, Y14
-	VPADDQ       Y5, Y14, Y14
-	VPSLLQ       $0x04, Y5, Y5
-	VPADDQ       Y5, Y14, Y5
-	VPADDQ       Y5, Y2, Y5
-	VPADDQ       Y4, Y4, Y2
-	VPADDQ       Y4, Y2, Y2
-	VPSLLQ       $0x04, Y4, Y4
-	VPADDQ       Y4, Y2, Y4
-	VPADDQ       Y4, Y9, Y4
-	VPADDQ       Y0, Y0, Y9
-	VPADDQ       Y0, Y9, Y9
-	VPSLLQ       $0x04, Y0, Y0
-	VPADDQ       Y0, Y9, Y0
-	VPADDQ       Y0, Y13, Y0
-	VPADDQ       wordsAVX2<>+0(SB), Y7, Y13
-	VPSUBQ       Y8, Y13, Y13
-	VPADDQ       wordsAVX2<>+32(SB), Y10, Y9
-	VPSUBQ       Y15, Y9, Y9
-	VMOVDQU      6144(CX), Y2
-	VPADDQ       wordsAVX2<>+64(SB), Y2, Y14
-	VPSUBQ       Y5, Y14, Y14
-	VMOVDQU      6080(CX), Y3
-	VPADDQ       wordsAVX2<>+96(SB), Y3, Y12
-	VPSUBQ       Y4, Y12, Y12
-	VMOVDQU      6016(CX), Y1
-	VMOVDQU      Y4, 6208(CX)
-	VPADDQ       wordsAVX2<>+128(SB), Y1, Y1
-	VPSUBQ       Y0, Y1, Y1
-	VMOVDQU      Y0, 6272(CX)
-	VPSRLQ       $0x33, Y13, Y0
-	VMOVDQU      Y5, 6336(CX)
-	VMOVDQU      wordsAVX2<>+288(SB), Y5
-	VMOVDQU      Y15, 6400(CX)
-	VMOVDQU      wordsAVX2<>+320(SB), Y15
-	VPAND        Y5, Y13, Y13
-	VPOR         Y15, Y13, Y13
-	VMOVDQU      Y8, 6464(CX)
-	VPSRLQ       $0x33, Y9, Y8
-	VPAND        Y5, Y9, Y9
-	VPOR         Y15, Y9, Y9
-	VPSRLQ       $0x33, Y14, Y4
-	VPAND        Y5, Y14, Y14
-	VPOR         Y15, Y14, Y14
-	VPSRLQ       $0x33, Y12, Y11
-	VPAND        Y5, Y12, Y12
-	VPOR         Y15, Y12, Y12
-	VPSRLQ       $0x33, Y1, Y6
-	VPAND        Y5, Y1, Y1
-	VPOR         Y15, Y1, Y1
-	VPMULUDQ     wordsAVX2<>+192(SB), Y6, Y6
-	VPADDQ       Y6, Y13, Y6
-	VSUBPD       Y15, Y6, Y6
-	VPADDQ       Y0, Y9, Y0
-	VSUBPD       Y15, Y0, Y0
-	VPADDQ       Y8, Y14, Y8
-	VSUBPD       Y15, Y8, Y8
-	VPADDQ       Y4, Y12, Y4
-	VSUBPD       Y15, Y4, Y4
-	VPADDQ       Y11, Y1, Y11
-	VSUBPD       Y15, Y11, Y11
-	VMOVDQU      Y6, 4800(CX)
-	VMOVDQU      Y0, 4864(CX)
-	VMOVDQU      Y8, 4928(CX)
-	VMOVDQU      Y4, 4992(CX)
-	VMOVDQU      Y11, 5056(CX)
-	VMOVDQA      Y7, Y1
-	VMOVDQA      Y10, Y12
-	VMOVDQA      Y2, Y2
-	VMOVDQA      Y3, Y3
-	VMOVDQU      6016(CX), Y14
-	VMOVDQA      Y14, Y14
-	VPADDQ       wordsAVX2<>+416(SB), Y1, Y1
-	VPADDQ       wordsAVX2<>+992(SB), Y12, Y12
-	VPADDQ       wordsAVX2<>+992(SB), Y2, Y2
-	VPADDQ       wordsAVX2<>+992(SB), Y3, Y3
-	VPADDQ       wordsAVX2<>+992(SB), Y14, Y14
-	VMOVDQU      wordsAVX2<>+352(SB), Y9
-	VMOVDQA      Y9, Y13
-	VMOVDQU      Y10, 6528(CX)
-	VMOVDQU      wordsAVX2<>+160(SB), Y10
-	VFMADD231PD  Y10, Y6, Y13
-	VMOVDQU      Y7, 6592(CX)
-	VMOVDQU      wordsAVX2<>+384(SB), Y7
-	VSUBPD       Y13, Y7, Y5
-	VFMADD231PD  Y10, Y6, Y5
-	VPADDQ       Y13, Y12, Y13
-	VPADDQ       Y5, Y1, Y5
-	VMOVDQA      Y9, Y1
-	VMOVDQU      wordsAVX2<>+160(SB), Y12
-	VFMADD231PD  Y12, Y0, Y1
-	VSUBPD       Y1, Y7, Y10
-	VFMADD231PD  Y12, Y0, Y10
-	VPADDQ       Y1, Y2, Y1
-	VPADDQ       Y10, Y13, Y10
-	VMOVDQA      Y9, Y13
-	VMOVDQU      wordsAVX2<>+160(SB), Y2
-	VFMADD231PD  Y2, Y8, Y13
-	VSUBPD       Y13, Y7, Y12
-	VFMADD231PD  Y2, Y8, Y12
-	VPADDQ       Y13, Y3, Y13
-	VPADDQ       Y12, Y1, Y12
-	VMOVDQA      Y9, Y1
-	VMOVDQU      wordsAVX2<>+160(SB), Y3
-	VFMADD231PD  Y3, Y4, Y1
-	VSUBPD       Y1, Y7, Y2
-	VFMADD231PD  Y3, Y4, Y2
-	VPADDQ       Y1, Y14, Y1
-	VPADDQ       Y2, Y13, Y2
-	VMOVDQA      Y9, Y9
-	VMOVDQU      wordsAVX2<>+160(SB), Y13
-	VFMADD231PD  Y13, Y11, Y9
-	VSUBPD       Y9, Y7, Y7
-	VFMADD231PD  Y13, Y11, Y7
-	VMOVDQU      wordsAVX2<>+704(SB), Y13
-	VPADDQ       Y9, Y13, Y9
-	VPADDQ       Y7, Y1, Y7
-	VPADDQ       Y9, Y9, Y1
-	VPADDQ       Y9, Y1, Y1
-	VPSLLQ       $0x04, Y9, Y9
-	VPADDQ       Y9, Y1, Y9
-	VPADDQ       Y9, Y5, Y9
-	VPSRLQ       $0x33, Y9, Y5
-	VMOVDQU      wordsAVX2<>+288(SB), Y1
-	VPAND        Y1, Y9, Y9
-	VPOR         Y15, Y9, Y9
-	VPSRLQ       $0x33, Y10, Y13
-	VPAND        Y1, Y10, Y10
-	VPOR         Y15, Y10, Y10
-	VPSRLQ       $0x33, Y12, Y11
-	VPAND        Y1, Y12, Y12
-	VPOR         Y15, Y12, Y12
-	VPSRLQ       $0x33, Y2, Y14
-	VPAND        Y1, Y2, Y2
-	VPOR         Y15, Y2, Y2
-	VPSRLQ       $0x33, Y7, Y3
-	VPAND        Y1, Y7, Y7
-	VPOR         Y15, Y7, Y7
-	VPMULUDQ     wordsAVX2<>+192(SB), Y3, Y3
-	VPADDQ       Y3, Y9, Y3
-	VSUBPD       Y15, Y3, Y3
-	VPADDQ       Y5, Y10, Y5
-	VSUBPD       Y15, Y5, Y5
-	VPADDQ       Y13, Y12, Y13
-	VSUBPD       Y15, Y13, Y13
-	VPADDQ       Y11, Y2, Y11
-	VSUBPD       Y15, Y11, Y11
-	VPADDQ       Y14, Y7, Y14
-	VSUBPD       Y15, Y14, Y14
-	VMOVDQU      Y3, 5120(CX)
-	VMOVDQU      Y5, 5184(CX)
-	VMOVDQU      Y13, 5248(CX)
-	VMOVDQU      Y11, 5312(CX)
-	VMOVDQU      Y14, 5376(CX)
-	VMOVDQU      6464(CX), Y14
-	VPSRLQ       $0x33, Y14, Y11
-	VPAND        Y1, Y14, Y14
-	VPOR         Y15, Y14, Y14
-	VMOVDQU      6400(CX), Y13
-	VPSRLQ       $0x33, Y13, Y5
-	VPAND        Y1, Y13, Y13
-	VPOR         Y15, Y13, Y13
-	VMOVDQU      6336(CX), Y3
-	VPSRLQ       $0x33, Y3, Y7
-	VPAND        Y1, Y3, Y3
-	VPOR         Y15, Y3, Y3
-	VMOVDQU      6208(CX), Y2
-	VPSRLQ       $0x33, Y2, Y12
-	VPAND        Y1, Y2, Y2
-	VPOR         Y15, Y2, Y2
-	VMOVDQU      6272(CX), Y10
-	VPSRLQ       $0x33, Y10, Y9
-	VPAND        Y1, Y10, Y10
-	VPOR         Y15, Y10, Y10
-	VPMULUDQ     wordsAVX2<>+192(SB), Y9, Y9
-	VPADDQ       Y9, Y14, Y9
-	VSUBPD       Y15, Y9, Y9
-	VPADDQ       Y11, Y13, Y11
-	VSUBPD       Y15, Y11, Y11
-	VPADDQ       Y5, Y3, Y5
-	VSUBPD       Y15, Y5, Y5
-	VPADDQ       Y7, Y2, Y7
-	VSUBPD       Y15, Y7, Y7
-	VPADDQ       Y12, Y10, Y12
-	VSUBPD       Y15, Y12, Y12
-	VMOVDQU      Y9, 4480(CX)
-	VMOVDQU      Y11, 4544(CX)
-	VMOVDQU      Y5, 4608(CX)
-	VMOVDQU      Y7, 4672(CX)
-	VMOVDQU      Y12, 4736(CX)
-	VMOVDQU      6592(CX), Y12
-	VPSRLQ       $0x33, Y12, Y7
-	VPAND        Y1, Y12, Y12
-	VPOR         Y15, Y12, Y12
-	VMOVDQU      6528(CX), Y5
-	VPSRLQ       $0x33, Y5, Y11
-	VPAND        Y1, Y5, Y5
-	VPOR         Y15, Y5, Y5
-	VMOVDQU      6144(CX), Y9
-	VPSRLQ       $0x33, Y9, Y10
-	VPAND        Y1, Y9, Y9
-	VPOR         Y15, Y9, Y9
-	VMOVDQU      6080(CX), Y2
-	VPSRLQ       $0x33, Y2, Y3
-	VPAND        Y1, Y2, Y2
-	VPOR         Y15, Y2, Y2
-	VMOVDQU      6016(CX), Y13
-	VPSRLQ       $0x33, Y13, Y14
-	VPAND        Y1, Y13, Y13
-	VPOR         Y15, Y13, Y13
-	VPMULUDQ     wordsAVX2<>+192(SB), Y14, Y14
-	VPADDQ       Y14, Y12, Y14
-	VSUBPD       Y15, Y14, Y14
-	VPADDQ       Y7, Y5, Y7
-	VSUBPD       Y15, Y7, Y7
-	VPADDQ       Y11, Y9, Y11
-	VSUBPD       Y15, Y11, Y11
-	VPADDQ       Y10, Y2, Y10
-	VSUBPD       Y15, Y10, Y10
-	VPADDQ       Y3, Y13, Y3
-	VSUBPD       Y15, Y3, Y15
-	VMOVDQU      Y14, 4160(CX)
-	VMOVDQU      Y7, 4224(CX)
-	VMOVDQU      Y11, 4288(CX)
-	VMOVDQU      Y10, 4352(CX)
-	VMOVDQU      Y15, 4416(CX)
-	VMOVDQU      wordsAVX2<>+352(SB), Y0
-	VMOVDQA      Y0, Y1
-	VMOVDQU      3520(CX), Y2
-	VMOVDQU      3584(CX), Y3
-	VFMADD231PD  Y3, Y2, Y1
-	VMOVDQU      wordsAVX2<>+384(SB), Y4
-	VSUBPD       Y1, Y4, Y5
-	VFMADD231PD  Y3, Y2, Y5
-	VMOVDQU      wordsAVX2<>+768(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VMOVDQU      wordsAVX2<>+736(SB), Y3
-	VPADDQ       Y5, Y3, Y5
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3648(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y7
-	VFMADD231PD  Y6, Y2, Y7
-	VMOVDQU      wordsAVX2<>+800(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y7, Y1, Y7
-	VMOVDQA      Y0, Y1
-	VMOVDQU      3712(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y8
-	VFMADD231PD  Y6, Y2, Y8
-	VMOVDQU      wordsAVX2<>+832(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y8, Y3, Y8
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3776(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y9
-	VFMADD231PD  Y6, Y2, Y9
-	VMOVDQU      wordsAVX2<>+864(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y9, Y1, Y9
-	VMOVDQA      Y0, Y1
-	VMOVDQU      3584(CX), Y6
-	VMOVDQU      3648(CX), Y2
-	VFMADD231PD  Y2, Y6, Y1
-	VSUBPD       Y1, Y4, Y10
-	VFMADD231PD  Y2, Y6, Y10
-	VPADDQ       Y1, Y9, Y1
-	VPADDQ       Y10, Y8, Y10
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3712(CX), Y9
-	VFMADD231PD  Y9, Y6, Y8
-	VSUBPD       Y8, Y4, Y2
-	VFMADD231PD  Y9, Y6, Y2
-	VPADDQ       Y8, Y3, Y8
-	VPADDQ       Y2, Y1, Y2
-	VMOVDQA      Y0, Y1
-	VMOVDQU      3776(CX), Y3
-	VFMADD231PD  Y3, Y6, Y1
-	VSUBPD       Y1, Y4, Y9
-	VFMADD231PD  Y3, Y6, Y9
-	VMOVDQU      wordsAVX2<>+896(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VPADDQ       Y9, Y8, Y9
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3648(CX), Y3
-	VMOVDQU      3712(CX), Y6
-	VFMADD231PD  Y6, Y3, Y8
-	VSUBPD       Y8, Y4, Y11
-	VFMADD231PD  Y6, Y3, Y11
-	VPADDQ       Y8, Y1, Y8
-	VPADDQ       Y11, Y9, Y11
-	VMOVDQA      Y0, Y9
-	VMOVDQU      3776(CX), Y1
-	VFMADD231PD  Y1, Y3, Y9
-	VSUBPD       Y9, Y4, Y6
-	VFMADD231PD  Y1, Y3, Y6
-	VMOVDQU      wordsAVX2<>+928(SB), Y1
-	VPADDQ       Y9, Y1, Y9
-	VPADDQ       Y6, Y8, Y6
-	VMOVDQA      Y0, Y8
-	VMOVDQU      3712(CX), Y1
-	VMOVDQU      3776(CX), Y3
-	VFMADD231PD  Y3, Y1, Y8
-	VSUBPD       Y8, Y4, Y12
-	VFMADD231PD  Y3, Y1, Y12
-	VMOVDQU      wordsAVX2<>+960(SB), Y3
-	VPADDQ       Y8, Y3, Y8
-	VPADDQ       Y12, Y9, Y12
-	VPADDQ       Y5, Y5, Y5
-	VPADDQ       Y7, Y7, Y7
-	VPADDQ       Y10, Y10, Y10
-	VPADDQ       Y2, Y2, Y2
-	VPADDQ       Y11, Y11, Y11
-	VPADDQ       Y6, Y6, Y6
-	VPADDQ       Y12, Y12, Y12
-	VPADDQ       Y8, Y8, Y8
-	VMOVDQA      Y0, Y9
-	VMOVDQU      3520(CX), Y3
-	VFMADD231PD  Y3, Y3, Y9
-	VSUBPD       Y9, Y4, Y1
-	VFMADD231PD  Y3, Y3, Y1
-	VPADDQ       Y9, Y5, Y9
-	VMOVDQU      wordsAVX2<>+416(SB), Y5
-	VPADDQ       Y1, Y5, Y1
-	VMOVDQA      Y0, Y5
-	VMOVDQU      3584(CX), Y3
-	VFMADD231PD  Y3, Y3, Y5
-	VSUBPD       Y5, Y4, Y13
-	VFMADD231PD  Y3, Y3, Y13
-	VPADDQ       Y5, Y10, Y5
-	VPADDQ       Y13, Y7, Y13
-	VMOVDQA      Y0, Y7
-	VMOVDQU      3648(CX), Y10
-	VFMADD231PD  Y10, Y10, Y7
-	VSUBPD       Y7, Y4, Y3
-	VFMADD231PD  Y10, Y10, Y3
-	VPADDQ       Y7, Y11, Y7
-	VPADDQ       Y3, Y2, Y3
-	VMOVDQA      Y0, Y2
-	VMOVDQU      3712(CX), Y11
-	VFMADD231PD  Y11, Y11, Y2
-	VSUBPD       Y2, Y4, Y10
-	VFMADD231PD  Y11, Y11, Y10
-	VPADDQ       Y2, Y12, Y2
-	VPADDQ       Y10, Y6, Y10
-	VMOVDQA      Y0, Y6
-	VMOVDQU      3776(CX), Y12
-	VFMADD231PD  Y12, Y12, Y6
-	VSUBPD       Y6, Y4, Y11
-	VFMADD231PD  Y12, Y12, Y11
-	VMOVDQU      wordsAVX2<>+704(SB), Y12
-	VPADDQ       Y6, Y12, Y6
-	VPADDQ       Y11, Y8, Y11
-	VPADDQ       Y7, Y7, Y8
-	VPADDQ       Y7, Y8, Y8
-	VPSLLQ       $0x04, Y7, Y7
-	VPADDQ       Y7, Y8, Y7
-	VPADDQ       Y7, Y1, Y7
-	VPADDQ       Y10, Y10, Y1
-	VPADDQ       Y10, Y1, Y1
-	VPSLLQ       $0x04, Y10, Y10
-	VPADDQ       Y10, Y1, Y10
-	VPADDQ       Y10, Y9, Y10
-	VPADDQ       Y2, Y2, Y9
-	VPADDQ       Y2, Y9, Y9
-	VPSLLQ       $0x04, Y2, Y2
-	VPADDQ       Y2, Y9, Y2
-	VPADDQ       Y2, Y13, Y2
-	VPADDQ       Y11, Y11, Y13
-	VPADDQ       Y11, Y13, Y13
-	VPSLLQ       $0x04, Y11, Y11
-	VPADDQ       Y11, Y13, Y11
-	VPADDQ       Y11, Y5, Y11
-	VPADDQ       Y6, Y6, Y5
-	VPADDQ       Y6, Y5, Y5
-	VPSLLQ       $0x04, Y6, Y6
-	VPADDQ       Y6, Y5, Y6
-	VPADDQ       Y6, Y3, Y6
-	VMOVDQU      Y7, 640(CX)
-	VMOVDQU      Y10, 704(CX)
-	VMOVDQU      Y2, 768(CX)
-	VMOVDQU      Y11, 832(CX)
-	VMOVDQU      Y6, 896(CX)
-	VMOVDQA      Y0, Y6
-	VMOVDQU      3840(CX), Y11
-	VMOVDQU      3904(CX), Y2
-	VFMADD231PD  Y2, Y11, Y6
-	VSUBPD       Y6, Y4, Y10
-	VFMADD231PD  Y2, Y11, Y10
-	VMOVDQU      wordsAVX2<>+768(SB), Y2
-	VPADDQ       Y6, Y2, Y6
-	VMOVDQU      wordsAVX2<>+736(SB), Y2
-	VPADDQ       Y10, Y2, Y10
-	VMOVDQA      Y0, Y2
-	VMOVDQU      3968(CX), Y7
-	VFMADD231PD  Y7, Y11, Y2
-	VSUBPD       Y2, Y4, Y3
-	VFMADD231PD  Y7, Y11, Y3
-	VMOVDQU      wordsAVX2<>+800(SB), Y7
-	VPADDQ       Y2, Y7, Y2
-	VPADDQ       Y3, Y6, Y3
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4032(CX), Y7
-	VFMADD231PD  Y7, Y11, Y6
-	VSUBPD       Y6, Y4, Y5
-	VFMADD231PD  Y7, Y11, Y5
-	VMOVDQU      wordsAVX2<>+832(SB), Y7
-	VPADDQ       Y6, Y7, Y6
-	VPADDQ       Y5, Y2, Y5
-	VMOVDQA      Y0, Y2
-	VMOVDQU      4096(CX), Y7
-	VFMADD231PD  Y7, Y11, Y2
-	VSUBPD       Y2, Y4, Y13
-	VFMADD231PD  Y7, Y11, Y13
-	VMOVDQU      wordsAVX2<>+864(SB), Y7
-	VPADDQ       Y2, Y7, Y2
-	VPADDQ       Y13, Y6, Y13
-	VMOVDQA      Y0, Y6
-	VMOVDQU      3904(CX), Y7
-	VMOVDQU      3968(CX), Y11
-	VFMADD231PD  Y11, Y7, Y6
-	VSUBPD       Y6, Y4, Y9
-	VFMADD231PD  Y11, Y7, Y9
-	VPADDQ       Y6, Y13, Y6
-	VPADDQ       Y9, Y5, Y9
-	VMOVDQA      Y0, Y5
-	VMOVDQU      4032(CX), Y13
-	VFMADD231PD  Y13, Y7, Y5
-	VSUBPD       Y5, Y4, Y11
-	VFMADD231PD  Y13, Y7, Y11
-	VPADDQ       Y5, Y2, Y5
-	VPADDQ       Y11, Y6, Y11
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4096(CX), Y2
-	VFMADD231PD  Y2, Y7, Y6
-	VSUBPD       Y6, Y4, Y13
-	VFMADD231PD  Y2, Y7, Y13
-	VMOVDQU      wordsAVX2<>+896(SB), Y2
-	VPADDQ       Y6, Y2, Y6
-	VPADDQ       Y13, Y5, Y13
-	VMOVDQA      Y0, Y5
-	VMOVDQU      3968(CX), Y2
-	VMOVDQU      4032(CX), Y7
-	VFMADD231PD  Y7, Y2, Y5
-	VSUBPD       Y5, Y4, Y1
-	VFMADD231PD  Y7, Y2, Y1
-	VPADDQ       Y5, Y6, Y5
-	VPADDQ       Y1, Y13, Y1
-	VMOVDQA      Y0, Y13
-	VMOVDQU      4096(CX), Y6
-	VFMADD231PD  Y6, Y2, Y13
-	VSUBPD       Y13, Y4, Y7
-	VFMADD231PD  Y6, Y2, Y7
-	VMOVDQU      wordsAVX2<>+928(SB), Y6
-	VPADDQ       Y13, Y6, Y13
-	VPADDQ       Y7, Y5, Y7
-	VMOVDQA      Y0, Y5
-	VMOVDQU      4032(CX), Y6
-	VMOVDQU      4096(CX), Y2
-	VFMADD231PD  Y2, Y6, Y5
-	VSUBPD       Y5, Y4, Y8
-	VFMADD231PD  Y2, Y6, Y8
-	VMOVDQU      wordsAVX2<>+960(SB), Y2
-	VPADDQ       Y5, Y2, Y5
-	VPADDQ       Y8, Y13, Y8
-	VPADDQ       Y10, Y10, Y10
-	VPADDQ       Y3, Y3, Y3
-	VPADDQ       Y9, Y9, Y9
-	VPADDQ       Y11, Y11, Y11
-	VPADDQ       Y1, Y1, Y1
-	VPADDQ       Y7, Y7, Y7
-	VPADDQ       Y8, Y8, Y8
-	VPADDQ       Y5, Y5, Y5
-	VMOVDQA      Y0, Y13
-	VMOVDQU      3840(CX), Y2
-	VFMADD231PD  Y2, Y2, Y13
-	VSUBPD       Y13, Y4, Y6
-	VFMADD231PD  Y2, Y2, Y6
-	VPADDQ       Y13, Y10, Y13
-	VMOVDQU      wordsAVX2<>+416(SB), Y10
-	VPADDQ       Y6, Y10, Y6
-	VMOVDQA      Y0, Y10
-	VMOVDQU      3904(CX), Y2
-	VFMADD231PD  Y2, Y2, Y10
-	VSUBPD       Y10, Y4, Y12
-	VFMADD231PD  Y2, Y2, Y12
-	VPADDQ       Y10, Y9, Y10
-	VPADDQ       Y12, Y3, Y12
-	VMOVDQA      Y0, Y3
-	VMOVDQU      3968(CX), Y9
-	VFMADD231PD  Y9, Y9, Y3
-	VSUBPD       Y3, Y4, Y2
-	VFMADD231PD  Y9, Y9, Y2
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y2, Y11, Y2
-	VMOVDQA      Y0, Y11
-	VMOVDQU      4032(CX), Y1
-	VFMADD231PD  Y1, Y1, Y11
-	VSUBPD       Y11, Y4, Y9
-	VFMADD231PD  Y1, Y1, Y9
-	VPADDQ       Y11, Y8, Y11
-	VPADDQ       Y9, Y7, Y9
-	VMOVDQA      Y0, Y0
-	VMOVDQU      4096(CX), Y7
-	VFMADD231PD  Y7, Y7, Y0
-	VSUBPD       Y0, Y4, Y4
-	VFMADD231PD  Y7, Y7, Y4
-	VMOVDQU      wordsAVX2<>+704(SB), Y7
-	VPADDQ       Y0, Y7, Y0
-	VPADDQ       Y4, Y5, Y4
-	VPADDQ       Y3, Y3, Y5
-	VPADDQ       Y3, Y5, Y5
-	VPSLLQ       $0x04, Y3, Y3
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y9, Y9, Y6
-	VPADDQ       Y9, Y6, Y6
-	VPSLLQ       $0x04, Y9, Y9
-	VPADDQ       Y9, Y6, Y9
-	VPADDQ       Y9, Y13, Y9
-	VPADDQ       Y11, Y11, Y13
-	VPADDQ       Y11, Y13, Y13
-	VPSLLQ       $0x04, Y11, Y11
-	VPADDQ       Y11, Y13, Y11
-	VPADDQ       Y11, Y12, Y11
-	VPADDQ       Y4, Y4, Y12
-	VPADDQ       Y4, Y12, Y12
-	VPSLLQ       $0x04, Y4, Y4
-	VPADDQ       Y4, Y12, Y4
-	VPADDQ       Y4, Y10, Y4
-	VPADDQ       Y0, Y0, Y10
-	VPADDQ       Y0, Y10, Y10
-	VPSLLQ       $0x04, Y0, Y0
-	VPADDQ       Y0, Y10, Y0
-	VPADDQ       Y0, Y2, Y0
-	VPSRLQ       $0x33, Y3, Y2
-	VMOVDQU      wordsAVX2<>+288(SB), Y10
-	VMOVDQU      wordsAVX2<>+320(SB), Y12
-	VPAND        Y10, Y3, Y3
-	VPOR         Y12, Y3, Y3
-	VPSRLQ       $0x33, Y9, Y13
-	VPAND        Y10, Y9, Y9
-	VPOR         Y12, Y9, Y9
-	VPSRLQ       $0x33, Y11, Y6
-	VPAND        Y10, Y11, Y11
-	VPOR         Y12, Y11, Y11
-	VPSRLQ       $0x33, Y4, Y5
-	VPAND        Y10, Y4, Y4
-	VPOR         Y12, Y4, Y4
-	VPSRLQ       $0x33, Y0, Y7
-	VPAND        Y10, Y0, Y0
-	VPOR         Y12, Y0, Y0
-	VPMULUDQ     wordsAVX2<>+192(SB), Y7, Y7
-	VPADDQ       Y7, Y3, Y7
-	VSUBPD       Y12, Y7, Y7
-	VPADDQ       Y2, Y9, Y2
-	VSUBPD       Y12, Y2, Y2
-	VPADDQ       Y13, Y11, Y13
-	VSUBPD       Y12, Y13, Y13
-	VPADDQ       Y6, Y4, Y6
-	VSUBPD       Y12, Y6, Y6
-	VPADDQ       Y5, Y0, Y5
-	VSUBPD       Y12, Y5, Y12
-	VMOVDQU      Y7, 5440(CX)
-	VMOVDQU      Y2, 5504(CX)
-	VMOVDQU      Y13, 5568(CX)
-	VMOVDQU      Y6, 5632(CX)
-	VMOVDQU      Y12, 5696(CX)
-	VMOVDQU      wordsAVX2<>+352(SB), Y0
-	VMOVDQA      Y0, Y1
-	VMOVDQU      4160(CX), Y2
-	VMOVDQU      4480(CX), Y3
-	VFMADD231PD  Y3, Y2, Y1
-	VMOVDQU      wordsAVX2<>+384(SB), Y4
-	VSUBPD       Y1, Y4, Y5
-	VFMADD231PD  Y3, Y2, Y5
-	VMOVDQU      wordsAVX2<>+448(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VMOVDQU      wordsAVX2<>+416(SB), Y3
-	VPADDQ       Y5, Y3, Y5
-	VMOVDQA      Y0, Y3
-	VMOVDQU      4544(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y7
-	VFMADD231PD  Y6, Y2, Y7
-	VMOVDQU      wordsAVX2<>+480(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y7, Y1, Y7
-	VMOVDQA      Y0, Y1
-	VMOVDQU      4608(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y8
-	VFMADD231PD  Y6, Y2, Y8
-	VMOVDQU      wordsAVX2<>+512(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y8, Y3, Y8
-	VMOVDQA      Y0, Y3
-	VMOVDQU      4672(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y9
-	VFMADD231PD  Y6, Y2, Y9
-	VMOVDQU      wordsAVX2<>+544(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y9, Y1, Y9
-	VMOVDQA      Y0, Y1
-	VMOVDQU      4736(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y10
-	VFMADD231PD  Y6, Y2, Y10
-	VMOVDQU      wordsAVX2<>+576(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y10, Y3, Y10
-	VMOVDQA      Y0, Y3
-	VMOVDQU      4224(CX), Y6
-	VMOVDQU      4480(CX), Y2
-	VFMADD231PD  Y2, Y6, Y3
-	VSUBPD       Y3, Y4, Y11
-	VFMADD231PD  Y2, Y6, Y11
-	VPADDQ       Y3, Y8, Y3
-	VPADDQ       Y11, Y7, Y11
-	VMOVDQA      Y0, Y7
-	VMOVDQU      4544(CX), Y8
-	VFMADD231PD  Y8, Y6, Y7
-	VSUBPD       Y7, Y4, Y2
-	VFMADD231PD  Y8, Y6, Y2
-	VPADDQ       Y7, Y9, Y7
-	VPADDQ       Y2, Y3, Y2
-	VMOVDQA      Y0, Y3
-	VMOVDQU      4608(CX), Y9
-	VFMADD231PD  Y9, Y6, Y3
-	VSUBPD       Y3, Y4, Y8
-	VFMADD231PD  Y9, Y6, Y8
-	VPADDQ       Y3, Y10, Y3
-	VPADDQ       Y8, Y7, Y8
-	VMOVDQA      Y0, Y7
-	VMOVDQU      4672(CX), Y10
-	VFMADD231PD  Y10, Y6, Y7
-	VSUBPD       Y7, Y4, Y9
-	VFMADD231PD  Y10, Y6, Y9
-	VPADDQ       Y7, Y1, Y7
-	VPADDQ       Y9, Y3, Y9
-	VMOVDQA      Y0, Y3
-	VMOVDQU      4736(CX), Y1
-	VFMADD231PD  Y1, Y6, Y3
-	VSUBPD       Y3, Y4, Y10
-	VFMADD231PD  Y1, Y6, Y10
-	VMOVDQU      wordsAVX2<>+608(SB), Y1
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y10, Y7, Y10
-	VMOVDQA      Y0, Y7
-	VMOVDQU      4288(CX), Y1
-	VMOVDQU      4480(CX), Y6
-	VFMADD231PD  Y6, Y1, Y7
-	VSUBPD       Y7, Y4, Y12
-	VFMADD231PD  Y6, Y1, Y12
-	VPADDQ       Y7, Y8, Y7
-	VPADDQ       Y12, Y2, Y12
-	VMOVDQA      Y0, Y2
-	VMOVDQU      4544(CX), Y8
-	VFMADD231PD  Y8, Y1, Y2
-	VSUBPD       Y2, Y4, Y6
-	VFMADD231PD  Y8, Y1, Y6
-	VPADDQ       Y2, Y9, Y2
-	VPADDQ       Y6, Y7, Y6
-	VMOVDQA      Y0, Y7
-	VMOVDQU      4608(CX), Y9
-	VFMADD231PD  Y9, Y1, Y7
-	VSUBPD       Y7, Y4, Y8
-	VFMADD231PD  Y9, Y1, Y8
-	VPADDQ       Y7, Y10, Y7
-	VPADDQ       Y8, Y2, Y8
-	VMOVDQA      Y0, Y2
-	VMOVDQU      4672(CX), Y10
-	VFMADD231PD  Y10, Y1, Y2
-	VSUBPD       Y2, Y4, Y9
-	VFMADD231PD  Y10, Y1, Y9
-	VPADDQ       Y2, Y3, Y2
-	VPADDQ       Y9, Y7, Y9
-	VMOVDQA      Y0, Y7
-	VMOVDQU      4736(CX), Y3
-	VFMADD231PD  Y3, Y1, Y7
-	VSUBPD       Y7, Y4, Y10
-	VFMADD231PD  Y3, Y1, Y10
-	VMOVDQU      wordsAVX2<>+640(SB), Y3
-	VPADDQ       Y7, Y3, Y7
-	VPADDQ       Y10, Y2, Y10
-	VMOVDQA      Y0, Y2
-	VMOVDQU      4352(CX), Y3
-	VMOVDQU      4480(CX), Y1
-	VFMADD231PD  Y1, Y3, Y2
-	VSUBPD       Y2, Y4, Y13
-	VFMADD231PD  Y1, Y3, Y13
-	VPADDQ       Y2, Y8, Y2
-	VPADDQ       Y13, Y6, Y13
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4544(CX), Y8
-	VFMADD231PD  Y8, Y3, Y6
-	VSUBPD       Y6, Y4, Y1
-	VFMADD231PD  Y8, Y3, Y1
-	VPADDQ       Y6, Y9, Y6
-	VPADDQ       Y1, Y2, Y1
-	VMOVDQA      Y0, Y2
-	VMOVDQU      4608(CX), Y9
-	VFMADD231PD  Y9, Y3, Y2
-	VSUBPD       Y2, Y4, Y8
-	VFMADD231PD  Y9, Y3, Y8
-	VPADDQ       Y2, Y10, Y2
-	VPADDQ       Y8, Y6, Y8
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4672(CX), Y10
-	VFMADD231PD  Y10, Y3, Y6
-	VSUBPD       Y6, Y4, Y9
-	VFMADD231PD  Y10, Y3, Y9
-	VPADDQ       Y6, Y7, Y6
-	VPADDQ       Y9, Y2, Y9
-	VMOVDQA      Y0, Y2
-	VMOVDQU      4736(CX), Y7
-	VFMADD231PD  Y7, Y3, Y2
-	VSUBPD       Y2, Y4, Y10
-	VFMADD231PD  Y7, Y3, Y10
-	VMOVDQU      wordsAVX2<>+672(SB), Y7
-	VPADDQ       Y2, Y7, Y2
-	VPADDQ       Y10, Y6, Y10
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4416(CX), Y7
-	VMOVDQU      4480(CX), Y3
-	VFMADD231PD  Y3, Y7, Y6
-	VSUBPD       Y6, Y4, Y14
-	VFMADD231PD  Y3, Y7, Y14
-	VPADDQ       Y6, Y8, Y6
-	VPADDQ       Y14, Y1, Y14
-	VMOVDQA      Y0, Y1
-	VMOVDQU      4544(CX), Y8
-	VFMADD231PD  Y8, Y7, Y1
-	VSUBPD       Y1, Y4, Y3
-	VFMADD231PD  Y8, Y7, Y3
-	VPADDQ       Y1, Y9, Y1
-	VPADDQ       Y3, Y6, Y3
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4608(CX), Y9
-	VFMADD231PD  Y9, Y7, Y6
-	VSUBPD       Y6, Y4, Y8
-	VFMADD231PD  Y9, Y7, Y8
-	VPADDQ       Y6, Y10, Y6
-	VPADDQ       Y8, Y1, Y8
-	VMOVDQA      Y0, Y1
-	VMOVDQU      4672(CX), Y10
-	VFMADD231PD  Y10, Y7, Y1
-	VSUBPD       Y1, Y4, Y9
-	VFMADD231PD  Y10, Y7, Y9
-	VPADDQ       Y1, Y2, Y1
-	VPADDQ       Y9, Y6, Y9
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4736(CX), Y2
-	VFMADD231PD  Y2, Y7, Y6
-	VSUBPD       Y6, Y4, Y10
-	VFMADD231PD  Y2, Y7, Y10
-	VMOVDQU      wordsAVX2<>+704(SB), Y2
-	VPADDQ       Y6, Y2, Y6
-	VPADDQ       Y10, Y1, Y10
-	VPADDQ       Y3, Y3, Y1
-	VPADDQ       Y3, Y1, Y1
-	VPSLLQ       $0x04, Y3, Y3
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y8, Y8, Y5
-	VPADDQ       Y8, Y5, Y5
-	VPSLLQ       $0x04, Y8, Y8
-	VPADDQ       Y8, Y5, Y8
-	VPADDQ       Y8, Y11, Y8
-	VPADDQ       Y9, Y9, Y11
-	VPADDQ       Y9, Y11, Y11
-	VPSLLQ       $0x04, Y9, Y9
-	VPADDQ       Y9, Y11, Y9
-	VPADDQ       Y9, Y12, Y9
-	VPADDQ       Y10, Y10, Y12
-	VPADDQ       Y10, Y12, Y12
-	VPSLLQ       $0x04, Y10, Y10
-	VPADDQ       Y10, Y12, Y10
-	VPADDQ       Y10, Y13, Y10
-	VPADDQ       Y6, Y6, Y13
-	VPADDQ       Y6, Y13, Y13
-	VPSLLQ       $0x04, Y6, Y6
-	VPADDQ       Y6, Y13, Y6
-	VPADDQ       Y6, Y14, Y6
-	VMOVDQU      Y3, (CX)
-	VMOVDQU      Y8, 64(CX)
-	VMOVDQU      Y9, 128(CX)
-	VMOVDQU      Y10, 192(CX)
-	VMOVDQU      Y6, 256(CX)
-	VMOVDQA      Y0, Y6
-	VMOVDQU      4800(CX), Y10
-	VMOVDQU      5120(CX), Y9
-	VFMADD231PD  Y9, Y10, Y6
-	VSUBPD       Y6, Y4, Y8
-	VFMADD231PD  Y9, Y10, Y8
-	VMOVDQU      wordsAVX2<>+448(SB), Y9
-	VPADDQ       Y6, Y9, Y6
-	VMOVDQU      wordsAVX2<>+416(SB), Y9
-	VPADDQ       Y8, Y9, Y8
-	VMOVDQA      Y0, Y9
-	VMOVDQU      5184(CX), Y3
-	VFMADD231PD  Y3, Y10, Y9
-	VSUBPD       Y9, Y4, Y14
-	VFMADD231PD  Y3, Y10, Y14
-	VMOVDQU      wordsAVX2<>+480(SB), Y3
-	VPADDQ       Y9, Y3, Y9
-	VPADDQ       Y14, Y6, Y14
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5248(CX), Y3
-	VFMADD231PD  Y3, Y10, Y6
-	VSUBPD       Y6, Y4, Y13
-	VFMADD231PD  Y3, Y10, Y13
-	VMOVDQU      wordsAVX2<>+512(SB), Y3
-	VPADDQ       Y6, Y3, Y6
-	VPADDQ       Y13, Y9, Y13
-	VMOVDQA      Y0, Y9
-	VMOVDQU      5312(CX), Y3
-	VFMADD231PD  Y3, Y10, Y9
-	VSUBPD       Y9, Y4, Y12
-	VFMADD231PD  Y3, Y10, Y12
-	VMOVDQU      wordsAVX2<>+544(SB), Y3
-	VPADDQ       Y9, Y3, Y9
-	VPADDQ       Y12, Y6, Y12
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5376(CX), Y3
-	VFMADD231PD  Y3, Y10, Y6
-	VSUBPD       Y6, Y4, Y11
-	VFMADD231PD  Y3, Y10, Y11
-	VMOVDQU      wordsAVX2<>+576(SB), Y3
-	VPADDQ       Y6, Y3, Y6
-	VPADDQ       Y11, Y9, Y11
-	VMOVDQA      Y0, Y9
-	VMOVDQU      4864(CX), Y3
-	VMOVDQU      5120(CX), Y10
-	VFMADD231PD  Y10, Y3, Y9
-	VSUBPD       Y9, Y4, Y5
-	VFMADD231PD  Y10, Y3, Y5
-	VPADDQ       Y9, Y13, Y9
-	VPADDQ       Y5, Y14, Y5
-	VMOVDQA      Y0, Y14
-	VMOVDQU      5184(CX), Y13
-	VFMADD231PD  Y13, Y3, Y14
-	VSUBPD       Y14, Y4, Y10
-	VFMADD231PD  Y13, Y3, Y10
-	VPADDQ       Y14, Y12, Y14
-	VPADDQ       Y10, Y9, Y10
-	VMOVDQA      Y0, Y9
-	VMOVDQU      5248(CX), Y12
-	VFMADD231PD  Y12, Y3, Y9
-	VSUBPD       Y9, Y4, Y13
-	VFMADD231PD  Y12, Y3, Y13
-	VPADDQ       Y9, Y11, Y9
-	VPADDQ       Y13, Y14, Y13
-	VMOVDQA      Y0, Y14
-	VMOVDQU      5312(CX), Y11
-	VFMADD231PD  Y11, Y3, Y14
-	VSUBPD       Y14, Y4, Y12
-	VFMADD231PD  Y11, Y3, Y12
-	VPADDQ       Y14, Y6, Y14
-	VPADDQ       Y12, Y9, Y12
-	VMOVDQA      Y0, Y9
-	VMOVDQU      5376(CX), Y6
-	VFMADD231PD  Y6, Y3, Y9
-	VSUBPD       Y9, Y4, Y11
-	VFMADD231PD  Y6, Y3, Y11
-	VMOVDQU      wordsAVX2<>+608(SB), Y6
-	VPADDQ       Y9, Y6, Y9
-	VPADDQ       Y11, Y14, Y11
-	VMOVDQA      Y0, Y14
-	VMOVDQU      4928(CX), Y6
-	VMOVDQU      5120(CX), Y3
-	VFMADD231PD  Y3, Y6, Y14
-	VSUBPD       Y14, Y4, Y1
-	VFMADD231PD  Y3, Y6, Y1
-	VPADDQ       Y14, Y13, Y14
-	VPADDQ       Y1, Y10, Y1
-	VMOVDQA      Y0, Y10
-	VMOVDQU      5184(CX), Y13
-	VFMADD231PD  Y13, Y6, Y10
-	VSUBPD       Y10, Y4, Y3
-	VFMADD231PD  Y13, Y6, Y3
-	VPADDQ       Y10, Y12, Y10
-	VPADDQ       Y3, Y14, Y3
-	VMOVDQA      Y0, Y14
-	VMOVDQU      5248(CX), Y12
-	VFMADD231PD  Y12, Y6, Y14
-	VSUBPD       Y14, Y4, Y13
-	VFMADD231PD  Y12, Y6, Y13
+	VFMADD231PD  Y9, Y2, Y14
+	VPADDQ       wordsAVX2<>+576(SB), Y13, Y13
 	VPADDQ       Y14, Y11, Y14
-	VPADDQ       Y13, Y10, Y13
-	VMOVDQA      Y0, Y10
-	VMOVDQU      5312(CX), Y11
-	VFMADD231PD  Y11, Y6, Y10
+	VMOVDQA      Y0, Y11
+	VMOVDQU      2624(CX), Y2
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y11, Y10, Y11
+	VPADDQ       Y15, Y8, Y15
+	VMOVDQA      Y6, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y10
+	VFMADD231PD  Y6, Y2, Y10
+	VPADDQ       Y8, Y12, Y8
+	VPADDQ       Y10, Y11, Y10
+	VMOVDQA      Y1, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y1, Y2, Y12
+	VPADDQ       Y11, Y14, Y11
+	VPADDQ       Y12, Y8, Y12
+	VMOVDQA      Y7, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y14
+	VFMADD231PD  Y7, Y2, Y14
+	VPADDQ       Y8, Y13, Y8
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y9, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y13
+	VFMADD231PD  Y9, Y2, Y13
+	VPADDQ       wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ       Y13, Y8, Y13
+	VMOVDQA      Y0, Y8
+	VMOVDQU      2688(CX), Y2
+	VFMADD213PD  Y3, Y2, Y8
+	VMOVDQU      Y15, 6016(CX)
+	VSUBPD       Y8, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y8, Y12, Y8
+	VPADDQ       Y15, Y10, Y15
+	VMOVDQA      Y6, Y10
+	VFMADD213PD  Y3, Y2, Y10
 	VSUBPD       Y10, Y4, Y12
-	VFMADD231PD  Y11, Y6, Y12
-	VPADDQ       Y10, Y9, Y10
-	VPADDQ       Y12, Y14, Y12
-	VMOVDQA      Y0, Y14
-	VMOVDQU      5376(CX), Y9
-	VFMADD231PD  Y9, Y6, Y14
-	VSUBPD       Y14, Y4, Y11
-	VFMADD231PD  Y9, Y6, Y11
-	VMOVDQU      wordsAVX2<>+640(SB), Y9
-	VPADDQ       Y14, Y9, Y14
+	VFMADD231PD  Y6, Y2, Y12
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y12, Y8, Y12
+	VMOVDQA      Y1, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y14
+	VFMADD231PD  Y1, Y2, Y14
+	VPADDQ       Y8, Y13, Y8
+	VPADDQ       Y14, Y10, Y14
+	VMOVDQA      Y7, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y7, Y2, Y13
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y13, Y8, Y13
+	VMOVDQA      Y9, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y11
+	VFMADD231PD  Y9, Y2, Y11
+	VPADDQ       wordsAVX2<>+640(SB), Y8, Y8
 	VPADDQ       Y11, Y10, Y11
 	VMOVDQA      Y0, Y10
-	VMOVDQU      4992(CX), Y9
-	VMOVDQU      5120(CX), Y6
-	VFMADD231PD  Y6, Y9, Y10
-	VSUBPD       Y10, Y4, Y2
-	VFMADD231PD  Y6, Y9, Y2
-	VPADDQ       Y10, Y13, Y10
-	VPADDQ       Y2, Y3, Y2
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5184(CX), Y13
-	VFMADD231PD  Y13, Y9, Y3
-	VSUBPD       Y3, Y4, Y6
-	VFMADD231PD  Y13, Y9, Y6
-	VPADDQ       Y3, Y12, Y3
-	VPADDQ       Y6, Y10, Y6
-	VMOVDQA      Y0, Y10
-	VMOVDQU      5248(CX), Y12
-	VFMADD231PD  Y12, Y9, Y10
-	VSUBPD       Y10, Y4, Y13
-	VFMADD231PD  Y12, Y9, Y13
-	VPADDQ       Y10, Y11, Y10
-	VPADDQ       Y13, Y3, Y13
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5312(CX), Y11
-	VFMADD231PD  Y11, Y9, Y3
-	VSUBPD       Y3, Y4, Y12
-	VFMADD231PD  Y11, Y9, Y12
-	VPADDQ       Y3, Y14, Y3
-	VPADDQ       Y12, Y10, Y12
-	VMOVDQA      Y0, Y10
-	VMOVDQU      5376(CX), Y14
-	VFMADD231PD  Y14, Y9, Y10
-	VSUBPD       Y10, Y4, Y11
-	VFMADD231PD  Y14, Y9, Y11
-	VMOVDQU      wordsAVX2<>+672(SB), Y14
+	VMOVDQU      2752(CX), Y2
+	VFMADD213PD  Y3, Y2, Y10
+	VMOVDQU      Y15, 6080(CX)
+	VSUBPD       Y10, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
 	VPADDQ       Y10, Y14, Y10
-	VPADDQ       Y11, Y3, Y11
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5056(CX), Y14
-	VMOVDQU      5120(CX), Y9
-	VFMADD231PD  Y9, Y14, Y3
-	VSUBPD       Y3, Y4, Y7
-	VFMADD231PD  Y9, Y14, Y7
-	VPADDQ       Y3, Y13, Y3
-	VPADDQ       Y7, Y6, Y7
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5184(CX), Y13
-	VFMADD231PD  Y13, Y14, Y6
-	VSUBPD       Y6, Y4, Y9
-	VFMADD231PD  Y13, Y14, Y9
-	VPADDQ       Y6, Y12, Y6
-	VPADDQ       Y9, Y3, Y9
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5248(CX), Y12
-	VFMADD231PD  Y12, Y14, Y3
-	VSUBPD       Y3, Y4, Y13
-	VFMADD231PD  Y12, Y14, Y13
-	VPADDQ       Y3, Y11, Y3
-	VPADDQ       Y13, Y6, Y13
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5312(CX), Y11
-	VFMADD231PD  Y11, Y14, Y6
-	VSUBPD       Y6, Y4, Y12
-	VFMADD231PD  Y11, Y14, Y12
-	VPADDQ       Y6, Y10, Y6
-	VPADDQ       Y12, Y3, Y12
-	VMOVDQA      Y0, Y0
-	VMOVDQU      5376(CX), Y3
-	VFMADD231PD  Y3, Y14, Y0
-	VSUBPD       Y0, Y4, Y4
-	VFMADD231PD  Y3, Y14, Y4
-	VMOVDQU      wordsAVX2<>+704(SB), Y3
-	VPADDQ       Y0, Y3, Y0
-	VPADDQ       Y4, Y6, Y4
-	VPADDQ       Y9, Y9, Y6
-	VPADDQ       Y9, Y6, Y6
-	VPSLLQ       $0x04, Y9, Y9
-	VPADDQ       Y9, Y6, Y9
-	VPADDQ       Y9, Y8, Y9
-	VPADDQ       Y13, Y13, Y8
-	VPADDQ       Y13, Y8, Y8
+	VPADDQ       Y15, Y12, Y15
+	VMOVDQA      Y6, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y14
+	VFMADD231PD  Y6, Y2, Y14
+	VPADDQ       Y12, Y13, Y12
+	VPADDQ       Y14, Y10, Y14
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y1, Y2, Y13
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y7, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y11
+	VFMADD231PD  Y7, Y2, Y11
+	VPADDQ       Y12, Y8, Y12
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y9, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y8
+	VFMADD231PD  Y9, Y2, Y8
+	VPADDQ       wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ       Y8, Y12, Y8
+	VMOVDQA      Y0, Y12
+	VMOVDQU      2816(CX), Y2
+	VFMADD213PD  Y3, Y2, Y12
+	VMOVDQU      Y15, 6144(CX)
+	VSUBPD       Y12, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y12, Y13, Y12
+	VPADDQ       Y15, Y14, Y15
+	VMOVDQA      Y6, Y14
+	VFMADD213PD  Y3, Y2, Y14
+	VSUBPD       Y14, Y4, Y13
+	VFMADD231PD  Y6, Y2, Y13
+	VPADDQ       Y14, Y11, Y14
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y1, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y11
+	VFMADD231PD  Y1, Y2, Y11
+	VPADDQ       Y12, Y8, Y12
+	VPADDQ       Y11, Y14, Y11
+	VMOVDQA      Y7, Y14
+	VFMADD213PD  Y3, Y2, Y14
+	VSUBPD       Y14, Y4, Y8
+	VFMADD231PD  Y7, Y2, Y8
+	VPADDQ       Y14, Y10, Y14
+	VPADDQ       Y8, Y12, Y8
+	VMOVDQA      Y9, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y10
+	VFMADD231PD  Y9, Y2, Y10
+	VPADDQ       wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y13, Y13, Y14
+	VPADDQ       Y13, Y14, Y14
 	VPSLLQ       $0x04, Y13, Y13
-	VPADDQ       Y13, Y8, Y13
+	VPADDQ       Y13, Y14, Y13
 	VPADDQ       Y13, Y5, Y13
+	VPADDQ       Y11, Y11, Y5
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x04, Y11, Y11
+	VPADDQ       Y11, Y5, Y11
+	VPADDQ       6016(CX), Y11, Y11
+	VPADDQ       Y8, Y8, Y5
+	VPADDQ       Y8, Y5, Y5
+	VPSLLQ       $0x04, Y8, Y8
+	VPADDQ       Y8, Y5, Y8
+	VPADDQ       6080(CX), Y8, Y8
+	VPADDQ       Y10, Y10, Y5
+	VPADDQ       Y10, Y5, Y5
+	VPSLLQ       $0x04, Y10, Y10
+	VPADDQ       Y10, Y5, Y10
+	VPADDQ       6144(CX), Y10, Y10
 	VPADDQ       Y12, Y12, Y5
 	VPADDQ       Y12, Y5, Y5
 	VPSLLQ       $0x04, Y12, Y12
 	VPADDQ       Y12, Y5, Y12
-	VPADDQ       Y12, Y1, Y12
-	VPADDQ       Y4, Y4, Y1
-	VPADDQ       Y4, Y1, Y1
-	VPSLLQ       $0x04, Y4, Y4
-	VPADDQ       Y4, Y1, Y4
-	VPADDQ       Y4, Y2, Y4
-	VPADDQ       Y0, Y0, Y2
-	VPADDQ       Y0, Y2, Y2
-	VPSLLQ       $0x04, Y0, Y0
-	VPADDQ       Y0, Y2, Y0
+	VPADDQ       Y12, Y15, Y12
+	VMOVDQU      1920(CX), Y15
+	VMOVDQA      Y15, Y5
+	VMOVDQU      2240(CX), Y14
+	VFMADD213PD  Y3, Y14, Y5
+	VSUBPD       Y5, Y4, Y9
+	VFMADD231PD  Y15, Y14, Y9
+	VPADDQ       wordsAVX2<>+448(SB), Y5, Y5
+	VPADDQ       wordsAVX2<>+416(SB), Y9, Y9
+	VMOVDQU      1984(CX), Y2
+	VMOVDQA      Y2, Y7
+	VFMADD213PD  Y3, Y14, Y7
+	VSUBPD       Y7, Y4, Y1
+	VFMADD231PD  Y2, Y14, Y1
+	VPADDQ       wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ       Y1, Y5, Y1
+	VMOVDQU      2048(CX), Y5
+	VMOVDQA      Y5, Y6
+	VFMADD213PD  Y3, Y14, Y6
+	VSUBPD       Y6, Y4, Y0
+	VFMADD231PD  Y5, Y14, Y0
+	VPADDQ       wordsAVX2<>+512(SB), Y6, Y6
 	VPADDQ       Y0, Y7, Y0
-	VMOVDQU      Y9, 320(CX)
-	VMOVDQU      Y13, 384(CX)
-	VMOVDQU      Y12, 448(CX)
-	VMOVDQU      Y4, 512(CX)
-	VMOVDQU      Y0, 576(CX)
-	VMOVDQU      wordsAVX2<>+352(SB), Y0
+	VMOVDQU      2112(CX), Y7
+	VMOVDQU      Y12, 6144(CX)
+	VMOVDQA      Y7, Y12
+	VFMADD213PD  Y3, Y14, Y12
+	VMOVDQU      Y10, 6080(CX)
+	VSUBPD       Y12, Y4, Y10
+	VFMADD231PD  Y7, Y14, Y10
+	VPADDQ       wordsAVX2<>+544(SB), Y12, Y12
+	VPADDQ       Y10, Y6, Y10
+	VMOVDQU      2176(CX), Y6
+	VMOVDQU      Y8, 6016(CX)
+	VMOVDQA      Y6, Y8
+	VFMADD213PD  Y3, Y14, Y8
+	VMOVDQU      Y11, 6208(CX)
+	VSUBPD       Y8, Y4, Y11
+	VFMADD231PD  Y6, Y14, Y11
+	VPADDQ       wordsAVX2<>+576(SB), Y8, Y8
+	VPADDQ       Y11, Y12, Y11
+	VMOVDQA      Y15, Y12
+	VMOVDQU      2304(CX), Y14
+	VFMADD213PD  Y3, Y14, Y12
+	VMOVDQU      Y13, 6272(CX)
+	VSUBPD       Y12, Y4, Y13
+	VFMADD231PD  Y15, Y14, Y13
+	VPADDQ       Y12, Y0, Y12
+	VPADDQ       Y13, Y1, Y13
+	VMOVDQA      Y2, Y1
+	VFMADD213PD  Y3, Y14, Y1
+	VSUBPD       Y1, Y4, Y0
+	VFMADD231PD  Y2, Y14, Y0
+	VPADDQ       Y1, Y10, Y1
+	VPADDQ       Y0, Y12, Y0
+	VMOVDQA      Y5, Y12
+	VFMADD213PD  Y3, Y14, Y12
+	VSUBPD       Y12, Y4, Y10
+	VFMADD231PD  Y5, Y14, Y10
+	VPADDQ       Y12, Y11, Y12
+	VPADDQ       Y10, Y1, Y10
+	VMOVDQA      Y7, Y1
+	VFMADD213PD  Y3, Y14, Y1
+	VSUBPD       Y1, Y4, Y11
+	VFMADD231PD  Y7, Y14, Y11
+	VPADDQ       Y1, Y8, Y1
+	VPADDQ       Y11, Y12, Y11
+	VMOVDQA      Y6, Y12
+	VFMADD213PD  Y3, Y14, Y12
+	VSUBPD       Y12, Y4, Y8
+	VFMADD231PD  Y6, Y14, Y8
+	VPADDQ       wordsAVX2<>+608(SB), Y12, Y12
+	VPADDQ       Y8, Y1, Y8
+	VMOVDQA      Y15, Y1
+	VMOVDQU      2368(CX), Y14
+	VFMADD213PD  Y3, Y14, Y1
+	VMOVDQU      Y13, 6336(CX)
+	VSUBPD       Y1, Y4, Y13
+	VFMADD231PD  Y15, Y14, Y13
+	VPADDQ       Y1, Y10, Y1
+	VPADDQ       Y13, Y0, Y13
+	VMOVDQA      Y2, Y0
+	VFMADD213PD  Y3, Y14, Y0
+	VSUBPD       Y0, Y4, Y10
+	VFMADD231PD  Y2, Y14, Y10
+	VPADDQ       Y0, Y11, Y0
+	VPADDQ       Y10, Y1, Y10
+	VMOVDQA      Y5, Y1
+	VFMADD213PD  Y3, Y14, Y1
+	VSUBPD       Y1, Y4, Y11
+	VFMADD231PD  Y5, Y14, Y11
+	VPADDQ       Y1, Y8, Y1
+	VPADDQ       Y11, Y0, Y11
+	VMOVDQA      Y7, Y0
+	VFMADD213PD  Y3, Y14, Y0
+	VSUBPD       Y0, Y4, Y8
+	VFMADD231PD  Y7, Y14, Y8
+	VPADDQ       Y0, Y12, Y0
+	VPADDQ       Y8, Y1, Y8
+	VMOVDQA      Y6, Y1
+	VFMADD213PD  Y3, Y14, Y1
+	VSUBPD       Y1, Y4, Y12
+	VFMADD231PD  Y6, Y14, Y12
+	VPADDQ       wordsAVX2<>+640(SB), Y1, Y1
+	VPADDQ       Y12, Y0, Y12
+	VMOVDQA      Y15, Y0
+	VMOVDQU      2432(CX), Y14
+	VFMADD213PD  Y3, Y14, Y0
+	VMOVDQU      Y13, 6400(CX)
+	VSUBPD       Y0, Y4, Y13
+	VFMADD231PD  Y15, Y14, Y13
+	VPADDQ       Y0, Y11, Y0
+	VPADDQ       Y13, Y10, Y13
+	VMOVDQA      Y2, Y10
+	VFMADD213PD  Y3, Y14, Y10
+	VSUBPD       Y10, Y4, Y11
+	VFMADD231PD  Y2, Y14, Y11
+	VPADDQ       Y10, Y8, Y10
+	VPADDQ       Y11, Y0, Y11
+	VMOVDQA      Y5, Y0
+	VFMADD213PD  Y3, Y14, Y0
+	VSUBPD       Y0, Y4, Y8
+	VFMADD231PD  Y5, Y14, Y8
+	VPADDQ       Y0, Y12, Y0
+	VPADDQ       Y8, Y10, Y8
+	VMOVDQA      Y7, Y10
+	VFMADD213PD  Y3, Y14, Y10
+	VSUBPD       Y10, Y4, Y12
+	VFMADD231PD  Y7, Y14, Y12
+	VPADDQ       Y10, Y1, Y10
+	VPADDQ       Y12, Y0, Y12
+	VMOVDQA      Y6, Y0
+	VFMADD213PD  Y3, Y14, Y0
+	VSUBPD       Y0, Y4, Y1
+	VFMADD231PD  Y6, Y14, Y1
+	VPADDQ       wordsAVX2<>+672(SB), Y0, Y0
+	VPADDQ       Y1, Y10, Y1
+	VMOVDQA      Y15, Y10
+	VMOVDQU      2496(CX), Y14
+	VFMADD213PD  Y3, Y14, Y10
+	VMOVDQU      Y13, 6464(CX)
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y15, Y14, Y13
+	VPADDQ       Y10, Y8, Y10
+	VPADDQ       Y13, Y11, Y13
+	VMOVDQA      Y2, Y11
+	VFMADD213PD  Y3, Y14, Y11
+	VSUBPD       Y11, Y4, Y8
+	VFMADD231PD  Y2, Y14, Y8
+	VPADDQ       Y11, Y12, Y11
+	VPADDQ       Y8, Y10, Y8
+	VMOVDQA      Y5, Y10
+	VFMADD213PD  Y3, Y14, Y10
+	VSUBPD       Y10, Y4, Y12
+	VFMADD231PD  Y5, Y14, Y12
+	VPADDQ       Y10, Y1, Y10
+	VPADDQ       Y12, Y11, Y12
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y14, Y11
+	VSUBPD       Y11, Y4, Y1
+	VFMADD231PD  Y7, Y14, Y1
+	VPADDQ       Y11, Y0, Y11
+	VPADDQ       Y1, Y10, Y1
+	VMOVDQA      Y6, Y10
+	VFMADD213PD  Y3, Y14, Y10
+	VSUBPD       Y10, Y4, Y4
+	VFMADD231PD  Y6, Y14, Y4
+	VPADDQ       wordsAVX2<>+704(SB), Y10, Y10
+	VPADDQ       Y4, Y11, Y4
+	VPADDQ       Y8, Y8, Y11
+	VPADDQ       Y8, Y11, Y11
+	VPSLLQ       $0x04, Y8, Y8
+	VPADDQ       Y8, Y11, Y8
+	VPADDQ       Y8, Y9, Y8
+	VPADDQ       Y12, Y12, Y9
+	VPADDQ       Y12, Y9, Y9
+	VPSLLQ       $0x04, Y12, Y12
+	VPADDQ       Y12, Y9, Y12
+	VPADDQ       6336(CX), Y12, Y12
+	VPADDQ       Y1, Y1, Y9
+	VPADDQ       Y1, Y9, Y9
+	VPSLLQ       $0x04, Y1, Y1
+	VPADDQ       Y1, Y9, Y1
+	VPADDQ       6400(CX), Y1, Y1
+	VPADDQ       Y4, Y4, Y9
+	VPADDQ       Y4, Y9, Y9
+	VPSLLQ       $0x04, Y4, Y4
+	VPADDQ       Y4, Y9, Y4
+	VPADDQ       6464(CX), Y4, Y4
+	VPADDQ       Y10, Y10, Y9
+	VPADDQ       Y10, Y9, Y9
+	VPSLLQ       $0x04, Y10, Y10
+	VPADDQ       Y10, Y9, Y10
+	VPADDQ       Y10, Y13, Y10
+	VMOVDQU      6272(CX), Y13
+	VPADDQ       Y8, Y13, Y9
+	VMOVDQU      6208(CX), Y11
+	VPADDQ       Y12, Y11, Y6
+	VMOVDQU      6016(CX), Y14
+	VPADDQ       Y1, Y14, Y14
+	VMOVDQU      6080(CX), Y3
+	VPADDQ       Y4, Y3, Y3
+	VMOVDQU      6144(CX), Y0
+	VPADDQ       Y10, Y0, Y0
+	VPSRLQ       $0x33, Y9, Y7
+	VMOVDQU      Y10, 6464(CX)
+	VMOVDQU      wordsAVX2<>+288(SB), Y10
+	VMOVDQU      wordsAVX2<>+320(SB), Y5
+	VPAND        Y10, Y9, Y9
+	VPOR         Y5, Y9, Y9
+	VMOVDQU      Y4, 6400(CX)
+	VPSRLQ       $0x33, Y6, Y4
+	VPAND        Y10, Y6, Y6
+	VPOR         Y5, Y6, Y6
+	VPSRLQ       $0x33, Y14, Y2
+	VPAND        Y10, Y14, Y14
+	VPOR         Y5, Y14, Y14
+	VMOVDQU      Y1, 6336(CX)
+	VPSRLQ       $0x33, Y3, Y1
+	VPAND        Y10, Y3, Y3
+	VPOR         Y5, Y3, Y3
+	VPSRLQ       $0x33, Y0, Y15
+	VPAND        Y10, Y0, Y0
+	VPOR         Y5, Y0, Y0
+	VPMULUDQ     wordsAVX2<>+192(SB), Y15, Y15
+	VPADDQ       Y15, Y9, Y15
+	VSUBPD       Y5, Y15, Y15
+	VPADDQ       Y7, Y6, Y7
+	VSUBPD       Y5, Y7, Y7
+	VPADDQ       Y4, Y14, Y4
+	VSUBPD       Y5, Y4, Y4
+	VPADDQ       Y2, Y3, Y2
+	VSUBPD       Y5, Y2, Y2
+	VPADDQ       Y1, Y0, Y1
+	VSUBPD       Y5, Y1, Y1
+	VMOVDQU      Y15, 3520(CX)
+	VMOVDQU      Y7, 3584(CX)
+	VMOVDQU      Y4, 3648(CX)
+	VMOVDQU      Y2, 3712(CX)
+	VMOVDQU      Y1, 3776(CX)
+	VPADDQ       wordsAVX2<>+0(SB), Y13, Y13
+	VPSUBQ       Y8, Y13, Y8
+	VPADDQ       wordsAVX2<>+32(SB), Y11, Y11
+	VPSUBQ       Y12, Y11, Y12
+	VMOVDQU      6016(CX), Y11
+	VPADDQ       wordsAVX2<>+64(SB), Y11, Y11
+	VPSUBQ       6336(CX), Y11, Y11
+	VMOVDQU      6080(CX), Y13
+	VPADDQ       wordsAVX2<>+96(SB), Y13, Y13
+	VPSUBQ       6400(CX), Y13, Y13
+	VMOVDQU      6144(CX), Y1
+	VPADDQ       wordsAVX2<>+128(SB), Y1, Y1
+	VPSUBQ       6464(CX), Y1, Y1
+	VPSRLQ       $0x33, Y8, Y2
+	VPAND        Y10, Y8, Y8
+	VPOR         Y5, Y8, Y8
+	VPSRLQ       $0x33, Y12, Y4
+	VPAND        Y10, Y12, Y12
+	VPOR         Y5, Y12, Y12
+	VPSRLQ       $0x33, Y11, Y7
+	VPAND        Y10, Y11, Y11
+	VPOR         Y5, Y11, Y11
+	VPSRLQ       $0x33, Y13, Y15
+	VPAND        Y10, Y13, Y13
+	VPOR         Y5, Y13, Y13
+	VPSRLQ       $0x33, Y1, Y0
+	VPAND        Y10, Y1, Y1
+	VPOR         Y5, Y1, Y1
+	VPMULUDQ     wordsAVX2<>+192(SB), Y0, Y0
+	VPADDQ       Y0, Y8, Y0
+	VSUBPD       Y5, Y0, Y0
+	VPADDQ       Y2, Y12, Y2
+	VSUBPD       Y5, Y2, Y2
+	VPADDQ       Y4, Y11, Y4
+	VSUBPD       Y5, Y4, Y4
+	VPADDQ       Y7, Y13, Y7
+	VSUBPD       Y5, Y7, Y7
+	VPADDQ       Y15, Y1, Y15
+	VSUBPD       Y5, Y15, Y5
+	VMOVDQU      Y0, 3840(CX)
+	VMOVDQU      Y2, 3904(CX)
+	VMOVDQU      Y4, 3968(CX)
+	VMOVDQU      Y7, 4032(CX)
+	VMOVDQU      Y5, 4096(CX)
+	VMOVDQU      2944(CX), Y0
 	VMOVDQA      Y0, Y1
-	VMOVDQU      1280(CX), Y2
-	VMOVDQU      5440(CX), Y3
-	VFMADD231PD  Y3, Y2, Y1
+	VMOVDQU      2880(CX), Y2
+	VMOVDQU      wordsAVX2<>+352(SB), Y3
+	VFMADD213PD  Y3, Y2, Y1
 	VMOVDQU      wordsAVX2<>+384(SB), Y4
 	VSUBPD       Y1, Y4, Y5
-	VFMADD231PD  Y3, Y2, Y5
-	VMOVDQU      wordsAVX2<>+448(SB), Y3
-	VPADDQ       Y1, Y3, Y1
-	VMOVDQU      wordsAVX2<>+416(SB), Y3
-	VPADDQ       Y5, Y3, Y5
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5504(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y7
-	VFMADD231PD  Y6, Y2, Y7
-	VMOVDQU      wordsAVX2<>+480(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y7, Y1, Y7
-	VMOVDQA      Y0, Y1
-	VMOVDQU      5568(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y8
-	VFMADD231PD  Y6, Y2, Y8
-	VMOVDQU      wordsAVX2<>+512(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y8, Y3, Y8
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5632(CX), Y6
-	VFMADD231PD  Y6, Y2, Y3
-	VSUBPD       Y3, Y4, Y9
-	VFMADD231PD  Y6, Y2, Y9
-	VMOVDQU      wordsAVX2<>+544(SB), Y6
-	VPADDQ       Y3, Y6, Y3
-	VPADDQ       Y9, Y1, Y9
-	VMOVDQA      Y0, Y1
-	VMOVDQU      5696(CX), Y6
-	VFMADD231PD  Y6, Y2, Y1
-	VSUBPD       Y1, Y4, Y10
-	VFMADD231PD  Y6, Y2, Y10
-	VMOVDQU      wordsAVX2<>+576(SB), Y6
-	VPADDQ       Y1, Y6, Y1
-	VPADDQ       Y10, Y3, Y10
-	VMOVDQA      Y0, Y3
-	VMOVDQU      1344(CX), Y6
-	VMOVDQU      5440(CX), Y2
-	VFMADD231PD  Y2, Y6, Y3
-	VSUBPD       Y3, Y4, Y11
-	VFMADD231PD  Y2, Y6, Y11
-	VPADDQ       Y3, Y8, Y3
-	VPADDQ       Y11, Y7, Y11
-	VMOVDQA      Y0, Y7
-	VMOVDQU      5504(CX), Y8
-	VFMADD231PD  Y8, Y6, Y7
-	VSUBPD       Y7, Y4, Y2
-	VFMADD231PD  Y8, Y6, Y2
-	VPADDQ       Y7, Y9, Y7
-	VPADDQ       Y2, Y3, Y2
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5568(CX), Y9
-	VFMADD231PD  Y9, Y6, Y3
-	VSUBPD       Y3, Y4, Y8
-	VFMADD231PD  Y9, Y6, Y8
-	VPADDQ       Y3, Y10, Y3
-	VPADDQ       Y8, Y7, Y8
-	VMOVDQA      Y0, Y7
-	VMOVDQU      5632(CX), Y10
-	VFMADD231PD  Y10, Y6, Y7
-	VSUBPD       Y7, Y4, Y9
-	VFMADD231PD  Y10, Y6, Y9
-	VPADDQ       Y7, Y1, Y7
-	VPADDQ       Y9, Y3, Y9
-	VMOVDQA      Y0, Y3
-	VMOVDQU      5696(CX), Y1
-	VFMADD231PD  Y1, Y6, Y3
-	VSUBPD       Y3, Y4, Y10
-	VFMADD231PD  Y1, Y6, Y10
-	VMOVDQU      wordsAVX2<>+608(SB), Y1
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y10, Y7, Y10
-	VMOVDQA      Y0, Y7
-	VMOVDQU      1408(CX), Y1
-	VMOVDQU      5440(CX), Y6
-	VFMADD231PD  Y6, Y1, Y7
-	VSUBPD       Y7, Y4, Y12
-	VFMADD231PD  Y6, Y1, Y12
-	VPADDQ       Y7, Y8, Y7
-	VPADDQ       Y12, Y2, Y12
-	VMOVDQA      Y0, Y2
-	VMOVDQU      5504(CX), Y8
-	VFMADD231PD  Y8, Y1, Y2
-	VSUBPD       Y2, Y4, Y6
-	VFMADD231PD  Y8, Y1, Y6
-	VPADDQ       Y2, Y9, Y2
-	VPADDQ       Y6, Y7, Y6
-	VMOVDQA      Y0, Y7
-	VMOVDQU      5568(CX), Y9
-	VFMADD231PD  Y9, Y1, Y7
+	VFMADD231PD  Y0, Y2, Y5
+	VPADDQ       wordsAVX2<>+768(SB), Y1, Y1
+	VPADDQ       wordsAVX2<>+736(SB), Y5, Y5
+	VMOVDQU      3008(CX), Y6
+	VMOVDQA      Y6, Y7
+	VFMADD213PD  Y3, Y2, Y7
 	VSUBPD       Y7, Y4, Y8
-	VFMADD231PD  Y9, Y1, Y8
-	VPADDQ       Y7, Y10, Y7
-	VPADDQ       Y8, Y2, Y8
-	VMOVDQA      Y0, Y2
-	VMOVDQU      5632(CX), Y10
-	VFMADD231PD  Y10, Y1, Y2
-	VSUBPD       Y2, Y4, Y9
-	VFMADD231PD  Y10, Y1, Y9
-	VPADDQ       Y2, Y3, Y2
-	VPADDQ       Y9, Y7, Y9
-	VMOVDQA      Y0, Y7
-	VMOVDQU      5696(CX), Y3
-	VFMADD231PD  Y3, Y1, Y7
-	VSUBPD       Y7, Y4, Y10
-	VFMADD231PD  Y3, Y1, Y10
-	VMOVDQU      wordsAVX2<>+640(SB), Y3
-	VPADDQ       Y7, Y3, Y7
-	VPADDQ       Y10, Y2, Y10
-	VMOVDQA      Y0, Y2
-	VMOVDQU      1472(CX), Y3
-	VMOVDQU      5440(CX), Y1
-	VFMADD231PD  Y1, Y3, Y2
-	VSUBPD       Y2, Y4, Y13
-	VFMADD231PD  Y1, Y3, Y13
-	VPADDQ       Y2, Y8, Y2
-	VPADDQ       Y13, Y6, Y13
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5504(CX), Y8
-	VFMADD231PD  Y8, Y3, Y6
-	VSUBPD       Y6, Y4, Y1
-	VFMADD231PD  Y8, Y3, Y1
-	VPADDQ       Y6, Y9, Y6
-	VPADDQ       Y1, Y2, Y1
-	VMOVDQA      Y0, Y2
-	VMOVDQU      5568(CX), Y9
-	VFMADD231PD  Y9, Y3, Y2
-	VSUBPD       Y2, Y4, Y8
-	VFMADD231PD  Y9, Y3, Y8
-	VPADDQ       Y2, Y10, Y2
-	VPADDQ       Y8, Y6, Y8
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5632(CX), Y10
-	VFMADD231PD  Y10, Y3, Y6
-	VSUBPD       Y6, Y4, Y9
-	VFMADD231PD  Y10, Y3, Y9
-	VPADDQ       Y6, Y7, Y6
-	VPADDQ       Y9, Y2, Y9
-	VMOVDQA      Y0, Y2
-	VMOVDQU      5696(CX), Y7
-	VFMADD231PD  Y7, Y3, Y2
-	VSUBPD       Y2, Y4, Y10
-	VFMADD231PD  Y7, Y3, Y10
-	VMOVDQU      wordsAVX2<>+672(SB), Y7
-	VPADDQ       Y2, Y7, Y2
-	VPADDQ       Y10, Y6, Y10
-	VMOVDQA      Y0, Y6
-	VMOVDQU      1536(CX), Y7
-	VMOVDQU      5440(CX), Y3
-	VFMADD231PD  Y3, Y7, Y6
-	VSUBPD       Y6, Y4, Y14
-	VFMADD231PD  Y3, Y7, Y14
-	VPADDQ       Y6, Y8, Y6
-	VPADDQ       Y14, Y1, Y14
-	VMOVDQA      Y0, Y1
-	VMOVDQU      5504(CX), Y8
-	VFMADD231PD  Y8, Y7, Y1
-	VSUBPD       Y1, Y4, Y3
-	VFMADD231PD  Y8, Y7, Y3
-	VPADDQ       Y1, Y9, Y1
-	VPADDQ       Y3, Y6, Y3
-	VMOVDQA      Y0, Y6
-	VMOVDQU      5568(CX), Y9
-	VFMADD231PD  Y9, Y7, Y6
-	VSUBPD       Y6, Y4, Y8
-	VFMADD231PD  Y9, Y7, Y8
-	VPADDQ       Y6, Y10, Y6
+	VFMADD231PD  Y6, Y2, Y8
+	VPADDQ       wordsAVX2<>+800(SB), Y7, Y7
 	VPADDQ       Y8, Y1, Y8
-	VMOVDQA      Y0, Y1
-	VMOVDQU      5632(CX), Y10
-	VFMADD231PD  Y10, Y7, Y1
-	VSUBPD       Y1, Y4, Y9
-	VFMADD231PD  Y10, Y7, Y9
-	VPADDQ       Y1, Y2, Y1
-	VPADDQ       Y9, Y6, Y9
-	VMOVDQA      Y0, Y0
-	VMOVDQU      5696(CX), Y6
-	VFMADD231PD  Y6, Y7, Y0
-	VSUBPD       Y0, Y4, Y4
-	VFMADD231PD  Y6, Y7, Y4
-	VMOVDQU      wordsAVX2<>+704(SB), Y6
-	VPADDQ       Y0, Y6, Y0
-	VPADDQ       Y4, Y1, Y4
-	VPADDQ       Y3, Y3, Y1
-	VPADDQ       Y3, Y1, Y1
-	VPSLLQ       $0x04, Y3, Y3
-	VPADDQ       Y3, Y1, Y3
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y8, Y8, Y5
-	VPADDQ       Y8, Y5, Y5
-	VPSLLQ       $0x04, Y8, Y8
-	VPADDQ       Y8, Y5, Y8
-	VPADDQ       Y8, Y11, Y8
-	VPADDQ       Y9, Y9, Y11
-	VPADDQ       Y9, Y11, Y11
-	VPSLLQ       $0x04, Y9, Y9
-	VPADDQ       Y9, Y11, Y9
+	VMOVDQU      3072(CX), Y1
+	VMOVDQA      Y1, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VSUBPD       Y9, Y4, Y10
+	VFMADD231PD  Y1, Y2, Y10
+	VPADDQ       wordsAVX2<>+832(SB), Y9, Y9
+	VPADDQ       Y10, Y7, Y10
+	VMOVDQU      3136(CX), Y7
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y7, Y2, Y12
+	VPADDQ       wordsAVX2<>+864(SB), Y11, Y11
+	VPADDQ       Y12, Y9, Y12
+	VMOVDQA      Y6, Y9
+	VFMADD213PD  Y3, Y0, Y9
+	VSUBPD       Y9, Y4, Y13
+	VFMADD231PD  Y6, Y0, Y13
 	VPADDQ       Y9, Y12, Y9
+	VPADDQ       Y13, Y10, Y13
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y0, Y10
+	VSUBPD       Y10, Y4, Y12
+	VFMADD231PD  Y1, Y0, Y12
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y12, Y9, Y12
+	VMOVDQA      Y7, Y9
+	VFMADD213PD  Y3, Y0, Y9
+	VSUBPD       Y9, Y4, Y11
+	VFMADD231PD  Y7, Y0, Y11
+	VPADDQ       wordsAVX2<>+896(SB), Y9, Y9
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y6, Y10
+	VSUBPD       Y10, Y4, Y14
+	VFMADD231PD  Y1, Y6, Y14
+	VPADDQ       Y10, Y9, Y10
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y6, Y11
+	VSUBPD       Y11, Y4, Y9
+	VFMADD231PD  Y7, Y6, Y9
+	VPADDQ       wordsAVX2<>+928(SB), Y11, Y11
+	VPADDQ       Y9, Y10, Y9
+	VMOVDQA      Y7, Y10
+	VFMADD213PD  Y3, Y1, Y10
+	VSUBPD       Y10, Y4, Y15
+	VFMADD231PD  Y7, Y1, Y15
+	VPADDQ       wordsAVX2<>+960(SB), Y10, Y10
+	VPADDQ       Y15, Y11, Y15
+	VPADDQ       Y5, Y5, Y5
+	VPADDQ       Y8, Y8, Y8
+	VPADDQ       Y13, Y13, Y13
+	VPADDQ       Y12, Y12, Y12
+	VPADDQ       Y14, Y14, Y14
+	VPADDQ       Y9, Y9, Y9
+	VPADDQ       Y15, Y15, Y15
+	VPADDQ       Y10, Y10, Y10
+	VMOVDQA      Y2, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VMOVDQU      Y10, 6016(CX)
+	VSUBPD       Y11, Y4, Y10
+	VFMADD231PD  Y2, Y2, Y10
+	VPADDQ       Y11, Y5, Y11
+	VPADDQ       wordsAVX2<>+416(SB), Y10, Y10
+	VMOVDQA      Y0, Y5
+	VFMADD213PD  Y3, Y0, Y5
+	VSUBPD       Y5, Y4, Y2
+	VFMADD231PD  Y0, Y0, Y2
+	VPADDQ       Y5, Y13, Y5
+	VPADDQ       Y2, Y8, Y2
+	VMOVDQA      Y6, Y8
+	VFMADD213PD  Y3, Y6, Y8
+	VSUBPD       Y8, Y4, Y13
+	VFMADD231PD  Y6, Y6, Y13
+	VPADDQ       Y8, Y14, Y8
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y1, Y12
+	VFMADD213PD  Y3, Y1, Y12
+	VSUBPD       Y12, Y4, Y14
+	VFMADD231PD  Y1, Y1, Y14
+	VPADDQ       Y12, Y15, Y12
+	VPADDQ       Y14, Y9, Y14
+	VMOVDQA      Y7, Y9
+	VFMADD213PD  Y3, Y7, Y9
+	VSUBPD       Y9, Y4, Y15
+	VFMADD231PD  Y7, Y7, Y15
+	VPADDQ       wordsAVX2<>+704(SB), Y9, Y9
+	VPADDQ       6016(CX), Y15, Y15
+	VPADDQ       Y8, Y8, Y7
+	VPADDQ       Y8, Y7, Y7
+	VPSLLQ       $0x04, Y8, Y8
+	VPADDQ       Y8, Y7, Y8
+	VPADDQ       Y8, Y10, Y8
+	VPADDQ       Y14, Y14, Y10
+	VPADDQ       Y14, Y10, Y10
+	VPSLLQ       $0x04, Y14, Y14
+	VPADDQ       Y14, Y10, Y14
+	VPADDQ       Y14, Y11, Y14
+	VPADDQ       Y12, Y12, Y11
+	VPADDQ       Y12, Y11, Y11
+	VPSLLQ       $0x04, Y12, Y12
+	VPADDQ       Y12, Y11, Y12
+	VPADDQ       Y12, Y2, Y12
+	VPADDQ       Y15, Y15, Y2
+	VPADDQ       Y15, Y2, Y2
+	VPSLLQ       $0x04, Y15, Y15
+	VPADDQ       Y15, Y2, Y15
+	VPADDQ       Y15, Y5, Y15
+	VPADDQ       Y9, Y9, Y5
+	VPADDQ       Y9, Y5, Y5
+	VPSLLQ       $0x04, Y9, Y9
+	VPADDQ       Y9, Y5, Y9
+	VPADDQ       Y9, Y13, Y9
+	VMOVDQU      3264(CX), Y13
+	VMOVDQA      Y13, Y5
+	VMOVDQU      3200(CX), Y2
+	VFMADD213PD  Y3, Y2, Y5
+	VSUBPD       Y5, Y4, Y11
+	VFMADD231PD  Y13, Y2, Y11
+	VPADDQ       wordsAVX2<>+768(SB), Y5, Y5
+	VPADDQ       wordsAVX2<>+736(SB), Y11, Y11
+	VMOVDQU      3328(CX), Y10
+	VMOVDQA      Y10, Y7
+	VFMADD213PD  Y3, Y2, Y7
+	VSUBPD       Y7, Y4, Y1
+	VFMADD231PD  Y10, Y2, Y1
+	VPADDQ       wordsAVX2<>+800(SB), Y7, Y7
+	VPADDQ       Y1, Y5, Y1
+	VMOVDQU      3392(CX), Y5
+	VMOVDQA      Y5, Y6
+	VFMADD213PD  Y3, Y2, Y6
+	VSUBPD       Y6, Y4, Y0
+	VFMADD231PD  Y5, Y2, Y0
+	VPADDQ       wordsAVX2<>+832(SB), Y6, Y6
+	VPADDQ       Y0, Y7, Y0
+	VMOVDQU      3456(CX), Y7
+	VMOVDQU      Y9, 6016(CX)
+	VMOVDQA      Y7, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VMOVDQU      Y15, 6080(CX)
+	VSUBPD       Y9, Y4, Y15
+	VFMADD231PD  Y7, Y2, Y15
+	VPADDQ       wordsAVX2<>+864(SB), Y9, Y9
+	VPADDQ       Y15, Y6, Y15
+	VMOVDQA      Y10, Y6
+	VFMADD213PD  Y3, Y13, Y6
+	VMOVDQU      Y12, 6144(CX)
+	VSUBPD       Y6, Y4, Y12
+	VFMADD231PD  Y10, Y13, Y12
+	VPADDQ       Y6, Y15, Y6
+	VPADDQ       Y12, Y0, Y12
+	VMOVDQA      Y5, Y0
+	VFMADD213PD  Y3, Y13, Y0
+	VSUBPD       Y0, Y4, Y15
+	VFMADD231PD  Y5, Y13, Y15
+	VPADDQ       Y0, Y9, Y0
+	VPADDQ       Y15, Y6, Y15
+	VMOVDQA      Y7, Y6
+	VFMADD213PD  Y3, Y13, Y6
+	VSUBPD       Y6, Y4, Y9
+	VFMADD231PD  Y7, Y13, Y9
+	VPADDQ       wordsAVX2<>+896(SB), Y6, Y6
+	VPADDQ       Y9, Y0, Y9
+	VMOVDQA      Y5, Y0
+	VFMADD213PD  Y3, Y10, Y0
+	VMOVDQU      Y14, 6208(CX)
+	VSUBPD       Y0, Y4, Y14
+	VFMADD231PD  Y5, Y10, Y14
+	VPADDQ       Y0, Y6, Y0
+	VPADDQ       Y14, Y9, Y14
+	VMOVDQA      Y7, Y9
+	VFMADD213PD  Y3, Y10, Y9
+	VSUBPD       Y9, Y4, Y6
+	VFMADD231PD  Y7, Y10, Y6
+	VPADDQ       wordsAVX2<>+928(SB), Y9, Y9
+	VPADDQ       Y6, Y0, Y6
+	VMOVDQA      Y7, Y0
+	VFMADD213PD  Y3, Y5, Y0
+	VMOVDQU      Y8, 6272(CX)
+	VSUBPD       Y0, Y4, Y8
+	VFMADD231PD  Y7, Y5, Y8
+	VPADDQ       wordsAVX2<>+960(SB), Y0, Y0
+	VPADDQ       Y8, Y9, Y8
+	VPADDQ       Y11, Y11, Y11
+	VPADDQ       Y1, Y1, Y1
+	VPADDQ       Y12, Y12, Y12
+	VPADDQ       Y15, Y15, Y15
+	VPADDQ       Y14, Y14, Y14
+	VPADDQ       Y6, Y6, Y6
+	VPADDQ       Y8, Y8, Y8
+	VPADDQ       Y0, Y0, Y0
+	VMOVDQA      Y2, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VMOVDQU      Y0, 6336(CX)
+	VSUBPD       Y9, Y4, Y0
+	VFMADD231PD  Y2, Y2, Y0
+	VPADDQ       Y9, Y11, Y9
+	VPADDQ       wordsAVX2<>+416(SB), Y0, Y0
+	VMOVDQA      Y13, Y11
+	VFMADD213PD  Y3, Y13, Y11
+	VSUBPD       Y11, Y4, Y2
+	VFMADD231PD  Y13, Y13, Y2
+	VPADDQ       Y11, Y12, Y11
+	VPADDQ       Y2, Y1, Y2
+	VMOVDQA      Y10, Y1
+	VFMADD213PD  Y3, Y10, Y1
+	VSUBPD       Y1, Y4, Y12
+	VFMADD231PD  Y10, Y10, Y12
+	VPADDQ       Y1, Y14, Y1
+	VPADDQ       Y12, Y15, Y12
+	VMOVDQA      Y5, Y15
+	VFMADD213PD  Y3, Y5, Y15
+	VSUBPD       Y15, Y4, Y14
+	VFMADD231PD  Y5, Y5, Y14
+	VPADDQ       Y15, Y8, Y15
+	VPADDQ       Y14, Y6, Y14
+	VMOVDQA      Y7, Y6
+	VFMADD213PD  Y3, Y7, Y6
+	VSUBPD       Y6, Y4, Y4
+	VFMADD231PD  Y7, Y7, Y4
+	VPADDQ       wordsAVX2<>+704(SB), Y6, Y6
+	VPADDQ       6336(CX), Y4, Y4
+	VPADDQ       Y1, Y1, Y7
+	VPADDQ       Y1, Y7, Y7
+	VPSLLQ       $0x04, Y1, Y1
+	VPADDQ       Y1, Y7, Y1
+	VPADDQ       Y1, Y0, Y1
+	VPADDQ       Y14, Y14, Y0
+	VPADDQ       Y14, Y0, Y0
+	VPSLLQ       $0x04, Y14, Y14
+	VPADDQ       Y14, Y0, Y14
+	VPADDQ       Y14, Y9, Y14
+	VPADDQ       Y15, Y15, Y9
+	VPADDQ       Y15, Y9, Y9
+	VPSLLQ       $0x04, Y15, Y15
+	VPADDQ       Y15, Y9, Y15
+	VPADDQ       Y15, Y2, Y15
+	VPADDQ       Y4, Y4, Y2
+	VPADDQ       Y4, Y2, Y2
+	VPSLLQ       $0x04, Y4, Y4
+	VPADDQ       Y4, Y2, Y4
+	VPADDQ       Y4, Y11, Y4
+	VPADDQ       Y6, Y6, Y11
+	VPADDQ       Y6, Y11, Y11
+	VPSLLQ       $0x04, Y6, Y6
+	VPADDQ       Y6, Y11, Y6
+	VPADDQ       Y6, Y12, Y6
+	VMOVDQU      6272(CX), Y12
+	VPADDQ       wordsAVX2<>+0(SB), Y12, Y11
+	VPSUBQ       Y1, Y11, Y11
+	VMOVDQU      6208(CX), Y2
+	VPADDQ       wordsAVX2<>+32(SB), Y2, Y9
+	VPSUBQ       Y14, Y9, Y9
+	VMOVDQU      6144(CX), Y0
+	VPADDQ       wordsAVX2<>+64(SB), Y0, Y7
+	VPSUBQ       Y15, Y7, Y7
+	VMOVDQU      6080(CX), Y3
+	VPADDQ       wordsAVX2<>+96(SB), Y3, Y8
+	VPSUBQ       Y4, Y8, Y8
+	VMOVDQU      6016(CX), Y5
+	VMOVDQU      Y4, 6336(CX)
+	VPADDQ       wordsAVX2<>+128(SB), Y5, Y5
+	VPSUBQ       Y6, Y5, Y5
+	VMOVDQU      Y6, 6400(CX)
+	VPSRLQ       $0x33, Y11, Y6
+	VMOVDQU      Y15, 6464(CX)
+	VMOVDQU      wordsAVX2<>+288(SB), Y15
+	VMOVDQU      Y14, 6528(CX)
+	VMOVDQU      wordsAVX2<>+320(SB), Y14
+	VPAND        Y15, Y11, Y11
+	VPOR         Y14, Y11, Y11
+	VMOVDQU      Y1, 6592(CX)
+	VPSRLQ       $0x33, Y9, Y1
+	VPAND        Y15, Y9, Y9
+	VPOR         Y14, Y9, Y9
+	VPSRLQ       $0x33, Y7, Y4
+	VPAND        Y15, Y7, Y7
+	VPOR         Y14, Y7, Y7
+	VPSRLQ       $0x33, Y8, Y10
+	VPAND        Y15, Y8, Y8
+	VPOR         Y14, Y8, Y8
+	VPSRLQ       $0x33, Y5, Y13
+	VPAND        Y15, Y5, Y5
+	VPOR         Y14, Y5, Y5
+	VPMULUDQ     wordsAVX2<>+192(SB), Y13, Y13
+	VPADDQ       Y13, Y11, Y13
+	VSUBPD       Y14, Y13, Y13
+	VPADDQ       Y6, Y9, Y6
+	VSUBPD       Y14, Y6, Y6
+	VPADDQ       Y1, Y7, Y1
+	VSUBPD       Y14, Y1, Y1
+	VPADDQ       Y4, Y8, Y4
+	VSUBPD       Y14, Y4, Y4
+	VPADDQ       Y10, Y5, Y10
+	VSUBPD       Y14, Y10, Y10
+	VMOVDQU      Y13, 4800(CX)
+	VMOVDQU      Y6, 4864(CX)
+	VMOVDQU      Y1, 4928(CX)
+	VMOVDQU      Y4, 4992(CX)
+	VMOVDQU      Y10, 5056(CX)
+	VMOVDQA      Y12, Y12
+	VMOVDQA      Y2, Y2
+	VMOVDQA      Y0, Y0
+	VMOVDQA      Y3, Y3
+	VMOVDQU      6016(CX), Y5
+	VMOVDQA      Y5, Y5
+	VPADDQ       wordsAVX2<>+416(SB), Y12, Y12
+	VPADDQ       wordsAVX2<>+992(SB), Y2, Y2
+	VPADDQ       wordsAVX2<>+992(SB), Y0, Y0
+	VPADDQ       wordsAVX2<>+992(SB), Y3, Y3
+	VPADDQ       wordsAVX2<>+992(SB), Y5, Y5
+	VMOVDQU      wordsAVX2<>+160(SB), Y8
+	VMOVDQA      Y8, Y7
+	VMOVDQU      wordsAVX2<>+352(SB), Y9
+	VFMADD213PD  Y9, Y13, Y7
+	VMOVDQU      wordsAVX2<>+384(SB), Y11
+	VSUBPD       Y7, Y11, Y15
+	VFMADD231PD  Y8, Y13, Y15
+	VPADDQ       Y7, Y2, Y7
+	VPADDQ       Y15, Y12, Y15
+	VMOVDQA      Y8, Y12
+	VFMADD213PD  Y9, Y6, Y12
+	VSUBPD       Y12, Y11, Y2
+	VFMADD231PD  Y8, Y6, Y2
+	VPADDQ       Y12, Y0, Y12
+	VPADDQ       Y2, Y7, Y2
+	VMOVDQA      Y8, Y7
+	VFMADD213PD  Y9, Y1, Y7
+	VSUBPD       Y7, Y11, Y0
+	VFMADD231PD  Y8, Y1, Y0
+	VPADDQ       Y7, Y3, Y7
+	VPADDQ       Y0, Y12, Y0
+	VMOVDQA      Y8, Y12
+	VFMADD213PD  Y9, Y4, Y12
+	VSUBPD       Y12, Y11, Y3
+	VFMADD231PD  Y8, Y4, Y3
+	VPADDQ       Y12, Y5, Y12
+	VPADDQ       Y3, Y7, Y3
+	VMOVDQA      Y8, Y7
+	VFMADD213PD  Y9, Y10, Y7
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y8, Y10, Y11
+	VPADDQ       wordsAVX2<>+704(SB), Y7, Y7
+	VPADDQ       Y11, Y12, Y11
+	VPADDQ       Y7, Y7, Y12
+	VPADDQ       Y7, Y12, Y12
+	VPSLLQ       $0x04, Y7, Y7
+	VPADDQ       Y7, Y12, Y7
+	VPADDQ       Y7, Y15, Y7
+	VPSRLQ       $0x33, Y7, Y15
+	VMOVDQU      wordsAVX2<>+288(SB), Y12
+	VPAND        Y12, Y7, Y7
+	VPOR         Y14, Y7, Y7
+	VPSRLQ       $0x33, Y2, Y8
+	VPAND        Y12, Y2, Y2
+	VPOR         Y14, Y2, Y2
+	VPSRLQ       $0x33, Y0, Y10
+	VPAND        Y12, Y0, Y0
+	VPOR         Y14, Y0, Y0
+	VPSRLQ       $0x33, Y3, Y9
+	VPAND        Y12, Y3, Y3
+	VPOR         Y14, Y3, Y3
+	VPSRLQ       $0x33, Y11, Y5
+	VPAND        Y12, Y11, Y11
+	VPOR         Y14, Y11, Y11
+	VPMULUDQ     wordsAVX2<>+192(SB), Y5, Y5
+	VPADDQ       Y5, Y7, Y5
+	VSUBPD       Y14, Y5, Y5
+	VPADDQ       Y15, Y2, Y15
+	VSUBPD       Y14, Y15, Y15
+	VPADDQ       Y8, Y0, Y8
+	VSUBPD       Y14, Y8, Y8
+	VPADDQ       Y10, Y3, Y10
+	VSUBPD       Y14, Y10, Y10
+	VPADDQ       Y9, Y11, Y9
+	VSUBPD       Y14, Y9, Y9
+	VMOVDQU      Y5, 5120(CX)
+	VMOVDQU      Y15, 5184(CX)
+	VMOVDQU      Y8, 5248(CX)
+	VMOVDQU      Y10, 5312(CX)
+	VMOVDQU      Y9, 5376(CX)
+	VMOVDQU      6592(CX), Y9
+	VPSRLQ       $0x33, Y9, Y10
+	VPAND        Y12, Y9, Y9
+	VPOR         Y14, Y9, Y9
+	VMOVDQU      6528(CX), Y8
+	VPSRLQ       $0x33, Y8, Y15
+	VPAND        Y12, Y8, Y8
+	VPOR         Y14, Y8, Y8
+	VMOVDQU      6464(CX), Y5
+	VPSRLQ       $0x33, Y5, Y11
+	VPAND        Y12, Y5, Y5
+	VPOR         Y14, Y5, Y5
+	VMOVDQU      6336(CX), Y3
+	VPSRLQ       $0x33, Y3, Y0
+	VPAND        Y12, Y3, Y3
+	VPOR         Y14, Y3, Y3
+	VMOVDQU      6400(CX), Y2
+	VPSRLQ       $0x33, Y2, Y7
+	VPAND        Y12, Y2, Y2
+	VPOR         Y14, Y2, Y2
+	VPMULUDQ     wordsAVX2<>+192(SB), Y7, Y7
+	VPADDQ       Y7, Y9, Y7
+	VSUBPD       Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y10
+	VSUBPD       Y14, Y10, Y10
+	VPADDQ       Y15, Y5, Y15
+	VSUBPD       Y14, Y15, Y15
+	VPADDQ       Y11, Y3, Y11
+	VSUBPD       Y14, Y11, Y11
+	VPADDQ       Y0, Y2, Y0
+	VSUBPD       Y14, Y0, Y0
+	VMOVDQU      Y7, 4480(CX)
+	VMOVDQU      Y10, 4544(CX)
+	VMOVDQU      Y15, 4608(CX)
+	VMOVDQU      Y11, 4672(CX)
+	VMOVDQU      Y0, 4736(CX)
+	VMOVDQU      6272(CX), Y0
+	VPSRLQ       $0x33, Y0, Y11
+	VPAND        Y12, Y0, Y0
+	VPOR         Y14, Y0, Y0
+	VMOVDQU      6208(CX), Y15
+	VPSRLQ       $0x33, Y15, Y10
+	VPAND        Y12, Y15, Y15
+	VPOR         Y14, Y15, Y15
+	VMOVDQU      6144(CX), Y7
+	VPSRLQ       $0x33, Y7, Y2
+	VPAND        Y12, Y7, Y7
+	VPOR         Y14, Y7, Y7
+	VMOVDQU      6080(CX), Y3
+	VPSRLQ       $0x33, Y3, Y5
+	VPAND        Y12, Y3, Y3
+	VPOR         Y14, Y3, Y3
+	VMOVDQU      6016(CX), Y8
+	VPSRLQ       $0x33, Y8, Y9
+	VPAND        Y12, Y8, Y8
+	VPOR         Y14, Y8, Y8
+	VPMULUDQ     wordsAVX2<>+192(SB), Y9, Y9
+	VPADDQ       Y9, Y0, Y9
+	VSUBPD       Y14, Y9, Y9
+	VPADDQ       Y11, Y15, Y11
+	VSUBPD       Y14, Y11, Y11
+	VPADDQ       Y10, Y7, Y10
+	VSUBPD       Y14, Y10, Y10
+	VPADDQ       Y2, Y3, Y2
+	VSUBPD       Y14, Y2, Y2
+	VPADDQ       Y5, Y8, Y5
+	VSUBPD       Y14, Y5, Y14
+	VMOVDQU      Y9, 4160(CX)
+	VMOVDQU      Y11, 4224(CX)
+	VMOVDQU      Y10, 4288(CX)
+	VMOVDQU      Y2, 4352(CX)
+	VMOVDQU      Y14, 4416(CX)
+	VMOVDQU      3584(CX), Y0
+	VMOVDQA      Y0, Y1
+	VMOVDQU      3520(CX), Y2
+	VMOVDQU      wordsAVX2<>+352(SB), Y3
+	VFMADD213PD  Y3, Y2, Y1
+	VMOVDQU      wordsAVX2<>+384(SB), Y4
+	VSUBPD       Y1, Y4, Y5
+	VFMADD231PD  Y0, Y2, Y5
+	VPADDQ       wordsAVX2<>+768(SB), Y1, Y1
+	VPADDQ       wordsAVX2<>+736(SB), Y5, Y5
+	VMOVDQU      3648(CX), Y6
+	VMOVDQA      Y6, Y7
+	VFMADD213PD  Y3, Y2, Y7
+	VSUBPD       Y7, Y4, Y8
+	VFMADD231PD  Y6, Y2, Y8
+	VPADDQ       wordsAVX2<>+800(SB), Y7, Y7
+	VPADDQ       Y8, Y1, Y8
+	VMOVDQU      3712(CX), Y1
+	VMOVDQA      Y1, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VSUBPD       Y9, Y4, Y10
+	VFMADD231PD  Y1, Y2, Y10
+	VPADDQ       wordsAVX2<>+832(SB), Y9, Y9
+	VPADDQ       Y10, Y7, Y10
+	VMOVDQU      3776(CX), Y7
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y7, Y2, Y12
+	VPADDQ       wordsAVX2<>+864(SB), Y11, Y11
+	VPADDQ       Y12, Y9, Y12
+	VMOVDQA      Y6, Y9
+	VFMADD213PD  Y3, Y0, Y9
+	VSUBPD       Y9, Y4, Y13
+	VFMADD231PD  Y6, Y0, Y13
+	VPADDQ       Y9, Y12, Y9
+	VPADDQ       Y13, Y10, Y13
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y0, Y10
+	VSUBPD       Y10, Y4, Y12
+	VFMADD231PD  Y1, Y0, Y12
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y12, Y9, Y12
+	VMOVDQA      Y7, Y9
+	VFMADD213PD  Y3, Y0, Y9
+	VSUBPD       Y9, Y4, Y11
+	VFMADD231PD  Y7, Y0, Y11
+	VPADDQ       wordsAVX2<>+896(SB), Y9, Y9
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y6, Y10
+	VSUBPD       Y10, Y4, Y14
+	VFMADD231PD  Y1, Y6, Y14
+	VPADDQ       Y10, Y9, Y10
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y6, Y11
+	VSUBPD       Y11, Y4, Y9
+	VFMADD231PD  Y7, Y6, Y9
+	VPADDQ       wordsAVX2<>+928(SB), Y11, Y11
+	VPADDQ       Y9, Y10, Y9
+	VMOVDQA      Y7, Y10
+	VFMADD213PD  Y3, Y1, Y10
+	VSUBPD       Y10, Y4, Y15
+	VFMADD231PD  Y7, Y1, Y15
+	VPADDQ       wordsAVX2<>+960(SB), Y10, Y10
+	VPADDQ       Y15, Y11, Y15
+	VPADDQ       Y5, Y5, Y5
+	VPADDQ       Y8, Y8, Y8
+	VPADDQ       Y13, Y13, Y13
+	VPADDQ       Y12, Y12, Y12
+	VPADDQ       Y14, Y14, Y14
+	VPADDQ       Y9, Y9, Y9
+	VPADDQ       Y15, Y15, Y15
+	VPADDQ       Y10, Y10, Y10
+	VMOVDQA      Y2, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VMOVDQU      Y10, 6016(CX)
+	VSUBPD       Y11, Y4, Y10
+	VFMADD231PD  Y2, Y2, Y10
+	VPADDQ       Y11, Y5, Y11
+	VPADDQ       wordsAVX2<>+416(SB), Y10, Y10
+	VMOVDQA      Y0, Y5
+	VFMADD213PD  Y3, Y0, Y5
+	VSUBPD       Y5, Y4, Y2
+	VFMADD231PD  Y0, Y0, Y2
+	VPADDQ       Y5, Y13, Y5
+	VPADDQ       Y2, Y8, Y2
+	VMOVDQA      Y6, Y8
+	VFMADD213PD  Y3, Y6, Y8
+	VSUBPD       Y8, Y4, Y13
+	VFMADD231PD  Y6, Y6, Y13
+	VPADDQ       Y8, Y14, Y8
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y1, Y12
+	VFMADD213PD  Y3, Y1, Y12
+	VSUBPD       Y12, Y4, Y14
+	VFMADD231PD  Y1, Y1, Y14
+	VPADDQ       Y12, Y15, Y12
+	VPADDQ       Y14, Y9, Y14
+	VMOVDQA      Y7, Y9
+	VFMADD213PD  Y3, Y7, Y9
+	VSUBPD       Y9, Y4, Y15
+	VFMADD231PD  Y7, Y7, Y15
+	VPADDQ       wordsAVX2<>+704(SB), Y9, Y9
+	VPADDQ       6016(CX), Y15, Y15
+	VPADDQ       Y8, Y8, Y7
+	VPADDQ       Y8, Y7, Y7
+	VPSLLQ       $0x04, Y8, Y8
+	VPADDQ       Y8, Y7, Y8
+	VPADDQ       Y8, Y10, Y8
+	VPADDQ       Y14, Y14, Y10
+	VPADDQ       Y14, Y10, Y10
+	VPSLLQ       $0x04, Y14, Y14
+	VPADDQ       Y14, Y10, Y14
+	VPADDQ       Y14, Y11, Y14
+	VPADDQ       Y12, Y12, Y11
+	VPADDQ       Y12, Y11, Y11
+	VPSLLQ       $0x04, Y12, Y12
+	VPADDQ       Y12, Y11, Y12
+	VPADDQ       Y12, Y2, Y12
+	VPADDQ       Y15, Y15, Y2
+	VPADDQ       Y15, Y2, Y2
+	VPSLLQ       $0x04, Y15, Y15
+	VPADDQ       Y15, Y2, Y15
+	VPADDQ       Y15, Y5, Y15
+	VPADDQ       Y9, Y9, Y5
+	VPADDQ       Y9, Y5, Y5
+	VPSLLQ       $0x04, Y9, Y9
+	VPADDQ       Y9, Y5, Y9
+	VPADDQ       Y9, Y13, Y9
+	VMOVDQU      Y8, 640(CX)
+	VMOVDQU      Y14, 704(CX)
+	VMOVDQU      Y12, 768(CX)
+	VMOVDQU      Y15, 832(CX)
+	VMOVDQU      Y9, 896(CX)
+	VMOVDQU      3904(CX), Y9
+	VMOVDQA      Y9, Y15
+	VMOVDQU      3840(CX), Y12
+	VFMADD213PD  Y3, Y12, Y15
+	VSUBPD       Y15, Y4, Y14
+	VFMADD231PD  Y9, Y12, Y14
+	VPADDQ       wordsAVX2<>+768(SB), Y15, Y15
+	VPADDQ       wordsAVX2<>+736(SB), Y14, Y14
+	VMOVDQU      3968(CX), Y8
+	VMOVDQA      Y8, Y13
+	VFMADD213PD  Y3, Y12, Y13
+	VSUBPD       Y13, Y4, Y5
+	VFMADD231PD  Y8, Y12, Y5
+	VPADDQ       wordsAVX2<>+800(SB), Y13, Y13
+	VPADDQ       Y5, Y15, Y5
+	VMOVDQU      4032(CX), Y15
+	VMOVDQA      Y15, Y2
+	VFMADD213PD  Y3, Y12, Y2
+	VSUBPD       Y2, Y4, Y11
+	VFMADD231PD  Y15, Y12, Y11
+	VPADDQ       wordsAVX2<>+832(SB), Y2, Y2
+	VPADDQ       Y11, Y13, Y11
+	VMOVDQU      4096(CX), Y13
+	VMOVDQA      Y13, Y10
+	VFMADD213PD  Y3, Y12, Y10
+	VSUBPD       Y10, Y4, Y7
+	VFMADD231PD  Y13, Y12, Y7
+	VPADDQ       wordsAVX2<>+864(SB), Y10, Y10
+	VPADDQ       Y7, Y2, Y7
+	VMOVDQA      Y8, Y2
+	VFMADD213PD  Y3, Y9, Y2
+	VSUBPD       Y2, Y4, Y1
+	VFMADD231PD  Y8, Y9, Y1
+	VPADDQ       Y2, Y7, Y2
+	VPADDQ       Y1, Y11, Y1
+	VMOVDQA      Y15, Y11
+	VFMADD213PD  Y3, Y9, Y11
+	VSUBPD       Y11, Y4, Y7
+	VFMADD231PD  Y15, Y9, Y7
+	VPADDQ       Y11, Y10, Y11
+	VPADDQ       Y7, Y2, Y7
+	VMOVDQA      Y13, Y2
+	VFMADD213PD  Y3, Y9, Y2
+	VSUBPD       Y2, Y4, Y10
+	VFMADD231PD  Y13, Y9, Y10
+	VPADDQ       wordsAVX2<>+896(SB), Y2, Y2
+	VPADDQ       Y10, Y11, Y10
+	VMOVDQA      Y15, Y11
+	VFMADD213PD  Y3, Y8, Y11
+	VSUBPD       Y11, Y4, Y6
+	VFMADD231PD  Y15, Y8, Y6
+	VPADDQ       Y11, Y2, Y11
+	VPADDQ       Y6, Y10, Y6
+	VMOVDQA      Y13, Y10
+	VFMADD213PD  Y3, Y8, Y10
+	VSUBPD       Y10, Y4, Y2
+	VFMADD231PD  Y13, Y8, Y2
+	VPADDQ       wordsAVX2<>+928(SB), Y10, Y10
+	VPADDQ       Y2, Y11, Y2
+	VMOVDQA      Y13, Y11
+	VFMADD213PD  Y3, Y15, Y11
+	VSUBPD       Y11, Y4, Y0
+	VFMADD231PD  Y13, Y15, Y0
+	VPADDQ       wordsAVX2<>+960(SB), Y11, Y11
+	VPADDQ       Y0, Y10, Y0
+	VPADDQ       Y14, Y14, Y14
+	VPADDQ       Y5, Y5, Y5
+	VPADDQ       Y1, Y1, Y1
+	VPADDQ       Y7, Y7, Y7
+	VPADDQ       Y6, Y6, Y6
+	VPADDQ       Y2, Y2, Y2
+	VPADDQ       Y0, Y0, Y0
+	VPADDQ       Y11, Y11, Y11
+	VMOVDQA      Y12, Y10
+	VFMADD213PD  Y3, Y12, Y10
+	VMOVDQU      Y11, 6016(CX)
+	VSUBPD       Y10, Y4, Y11
+	VFMADD231PD  Y12, Y12, Y11
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       wordsAVX2<>+416(SB), Y11, Y11
+	VMOVDQA      Y9, Y14
+	VFMADD213PD  Y3, Y9, Y14
+	VSUBPD       Y14, Y4, Y12
+	VFMADD231PD  Y9, Y9, Y12
+	VPADDQ       Y14, Y1, Y14
+	VPADDQ       Y12, Y5, Y12
+	VMOVDQA      Y8, Y5
+	VFMADD213PD  Y3, Y8, Y5
+	VSUBPD       Y5, Y4, Y1
+	VFMADD231PD  Y8, Y8, Y1
+	VPADDQ       Y5, Y6, Y5
+	VPADDQ       Y1, Y7, Y1
+	VMOVDQA      Y15, Y7
+	VFMADD213PD  Y3, Y15, Y7
+	VSUBPD       Y7, Y4, Y6
+	VFMADD231PD  Y15, Y15, Y6
+	VPADDQ       Y7, Y0, Y7
+	VPADDQ       Y6, Y2, Y6
+	VMOVDQA      Y13, Y2
+	VFMADD213PD  Y3, Y13, Y2
+	VSUBPD       Y2, Y4, Y4
+	VFMADD231PD  Y13, Y13, Y4
+	VPADDQ       wordsAVX2<>+704(SB), Y2, Y2
+	VPADDQ       6016(CX), Y4, Y4
+	VPADDQ       Y5, Y5, Y13
+	VPADDQ       Y5, Y13, Y13
+	VPSLLQ       $0x04, Y5, Y5
+	VPADDQ       Y5, Y13, Y5
+	VPADDQ       Y5, Y11, Y5
+	VPADDQ       Y6, Y6, Y11
+	VPADDQ       Y6, Y11, Y11
+	VPSLLQ       $0x04, Y6, Y6
+	VPADDQ       Y6, Y11, Y6
+	VPADDQ       Y6, Y10, Y6
+	VPADDQ       Y7, Y7, Y10
+	VPADDQ       Y7, Y10, Y10
+	VPSLLQ       $0x04, Y7, Y7
+	VPADDQ       Y7, Y10, Y7
+	VPADDQ       Y7, Y12, Y7
 	VPADDQ       Y4, Y4, Y12
 	VPADDQ       Y4, Y12, Y12
 	VPSLLQ       $0x04, Y4, Y4
 	VPADDQ       Y4, Y12, Y4
-	VPADDQ       Y4, Y13, Y4
-	VPADDQ       Y0, Y0, Y13
-	VPADDQ       Y0, Y13, Y13
-	VPSLLQ       $0x04, Y0, Y0
-	VPADDQ       Y0, Y13, Y0
-	VPADDQ       Y0, Y14, Y0
-	VMOVDQU      Y3, 960(CX)
-	VMOVDQU      Y8, 1024(CX)
-	VMOVDQU      Y9, 1088(CX)
+	VPADDQ       Y4, Y14, Y4
+	VPADDQ       Y2, Y2, Y14
+	VPADDQ       Y2, Y14, Y14
+	VPSLLQ       $0x04, Y2, Y2
+	VPADDQ       Y2, Y14, Y2
+	VPADDQ       Y2, Y1, Y2
+	VPSRLQ       $0x33, Y5, Y1
+	VMOVDQU      wordsAVX2<>+288(SB), Y14
+	VMOVDQU      wordsAVX2<>+320(SB), Y12
+	VPAND        Y14, Y5, Y5
+	VPOR         Y12, Y5, Y5
+	VPSRLQ       $0x33, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPOR         Y12, Y6, Y6
+	VPSRLQ       $0x33, Y7, Y11
+	VPAND        Y14, Y7, Y7
+	VPOR         Y12, Y7, Y7
+	VPSRLQ       $0x33, Y4, Y13
+	VPAND        Y14, Y4, Y4
+	VPOR         Y12, Y4, Y4
+	VPSRLQ       $0x33, Y2, Y3
+	VPAND        Y14, Y2, Y2
+	VPOR         Y12, Y2, Y2
+	VPMULUDQ     wordsAVX2<>+192(SB), Y3, Y3
+	VPADDQ       Y3, Y5, Y3
+	VSUBPD       Y12, Y3, Y3
+	VPADDQ       Y1, Y6, Y1
+	VSUBPD       Y12, Y1, Y1
+	VPADDQ       Y10, Y7, Y10
+	VSUBPD       Y12, Y10, Y10
+	VPADDQ       Y11, Y4, Y11
+	VSUBPD       Y12, Y11, Y11
+	VPADDQ       Y13, Y2, Y13
+	VSUBPD       Y12, Y13, Y12
+	VMOVDQU      Y3, 5440(CX)
+	VMOVDQU      Y1, 5504(CX)
+	VMOVDQU      Y10, 5568(CX)
+	VMOVDQU      Y11, 5632(CX)
+	VMOVDQU      Y12, 5696(CX)
+	VMOVDQU      4480(CX), Y0
+	VMOVDQA      Y0, Y1
+	VMOVDQU      4160(CX), Y2
+	VMOVDQU      wordsAVX2<>+352(SB), Y3
+	VFMADD213PD  Y3, Y2, Y1
+	VMOVDQU      wordsAVX2<>+384(SB), Y4
+	VSUBPD       Y1, Y4, Y5
+	VFMADD231PD  Y0, Y2, Y5
+	VPADDQ       wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ       wordsAVX2<>+416(SB), Y5, Y5
+	VMOVDQU      4544(CX), Y6
+	VMOVDQA      Y6, Y7
+	VFMADD213PD  Y3, Y2, Y7
+	VSUBPD       Y7, Y4, Y8
+	VFMADD231PD  Y6, Y2, Y8
+	VPADDQ       wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ       Y8, Y1, Y8
+	VMOVDQU      4608(CX), Y1
+	VMOVDQA      Y1, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VSUBPD       Y9, Y4, Y10
+	VFMADD231PD  Y1, Y2, Y10
+	VPADDQ       wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ       Y10, Y7, Y10
+	VMOVDQU      4672(CX), Y7
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y7, Y2, Y12
+	VPADDQ       wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ       Y12, Y9, Y12
+	VMOVDQU      4736(CX), Y9
+	VMOVDQA      Y9, Y13
+	VFMADD213PD  Y3, Y2, Y13
+	VSUBPD       Y13, Y4, Y14
+	VFMADD231PD  Y9, Y2, Y14
+	VPADDQ       wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y0, Y11
+	VMOVDQU      4224(CX), Y2
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y11, Y10, Y11
+	VPADDQ       Y15, Y8, Y15
+	VMOVDQA      Y6, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y10
+	VFMADD231PD  Y6, Y2, Y10
+	VPADDQ       Y8, Y12, Y8
+	VPADDQ       Y10, Y11, Y10
+	VMOVDQA      Y1, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y1, Y2, Y12
+	VPADDQ       Y11, Y14, Y11
+	VPADDQ       Y12, Y8, Y12
+	VMOVDQA      Y7, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y14
+	VFMADD231PD  Y7, Y2, Y14
+	VPADDQ       Y8, Y13, Y8
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y9, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y13
+	VFMADD231PD  Y9, Y2, Y13
+	VPADDQ       wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ       Y13, Y8, Y13
+	VMOVDQA      Y0, Y8
+	VMOVDQU      4288(CX), Y2
+	VFMADD213PD  Y3, Y2, Y8
+	VMOVDQU      Y15, 6016(CX)
+	VSUBPD       Y8, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y8, Y12, Y8
+	VPADDQ       Y15, Y10, Y15
+	VMOVDQA      Y6, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y12
+	VFMADD231PD  Y6, Y2, Y12
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y12, Y8, Y12
+	VMOVDQA      Y1, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y14
+	VFMADD231PD  Y1, Y2, Y14
+	VPADDQ       Y8, Y13, Y8
+	VPADDQ       Y14, Y10, Y14
+	VMOVDQA      Y7, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y7, Y2, Y13
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y13, Y8, Y13
+	VMOVDQA      Y9, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y11
+	VFMADD231PD  Y9, Y2, Y11
+	VPADDQ       wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y0, Y10
+	VMOVDQU      4352(CX), Y2
+	VFMADD213PD  Y3, Y2, Y10
+	VMOVDQU      Y15, 6080(CX)
+	VSUBPD       Y10, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y15, Y12, Y15
+	VMOVDQA      Y6, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y14
+	VFMADD231PD  Y6, Y2, Y14
+	VPADDQ       Y12, Y13, Y12
+	VPADDQ       Y14, Y10, Y14
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y1, Y2, Y13
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y7, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y11
+	VFMADD231PD  Y7, Y2, Y11
+	VPADDQ       Y12, Y8, Y12
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y9, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y8
+	VFMADD231PD  Y9, Y2, Y8
+	VPADDQ       wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ       Y8, Y12, Y8
+	VMOVDQA      Y0, Y12
+	VMOVDQU      4416(CX), Y2
+	VFMADD213PD  Y3, Y2, Y12
+	VMOVDQU      Y15, 6144(CX)
+	VSUBPD       Y12, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y12, Y13, Y12
+	VPADDQ       Y15, Y14, Y15
+	VMOVDQA      Y6, Y14
+	VFMADD213PD  Y3, Y2, Y14
+	VSUBPD       Y14, Y4, Y13
+	VFMADD231PD  Y6, Y2, Y13
+	VPADDQ       Y14, Y11, Y14
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y1, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y11
+	VFMADD231PD  Y1, Y2, Y11
+	VPADDQ       Y12, Y8, Y12
+	VPADDQ       Y11, Y14, Y11
+	VMOVDQA      Y7, Y14
+	VFMADD213PD  Y3, Y2, Y14
+	VSUBPD       Y14, Y4, Y8
+	VFMADD231PD  Y7, Y2, Y8
+	VPADDQ       Y14, Y10, Y14
+	VPADDQ       Y8, Y12, Y8
+	VMOVDQA      Y9, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y10
+	VFMADD231PD  Y9, Y2, Y10
+	VPADDQ       wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y13, Y13, Y14
+	VPADDQ       Y13, Y14, Y14
+	VPSLLQ       $0x04, Y13, Y13
+	VPADDQ       Y13, Y14, Y13
+	VPADDQ       Y13, Y5, Y13
+	VPADDQ       Y11, Y11, Y5
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x04, Y11, Y11
+	VPADDQ       Y11, Y5, Y11
+	VPADDQ       6016(CX), Y11, Y11
+	VPADDQ       Y8, Y8, Y5
+	VPADDQ       Y8, Y5, Y5
+	VPSLLQ       $0x04, Y8, Y8
+	VPADDQ       Y8, Y5, Y8
+	VPADDQ       6080(CX), Y8, Y8
+	VPADDQ       Y10, Y10, Y5
+	VPADDQ       Y10, Y5, Y5
+	VPSLLQ       $0x04, Y10, Y10
+	VPADDQ       Y10, Y5, Y10
+	VPADDQ       6144(CX), Y10, Y10
+	VPADDQ       Y12, Y12, Y5
+	VPADDQ       Y12, Y5, Y5
+	VPSLLQ       $0x04, Y12, Y12
+	VPADDQ       Y12, Y5, Y12
+	VPADDQ       Y12, Y15, Y12
+	VMOVDQU      Y13, (CX)
+	VMOVDQU      Y11, 64(CX)
+	VMOVDQU      Y8, 128(CX)
+	VMOVDQU      Y10, 192(CX)
+	VMOVDQU      Y12, 256(CX)
+	VMOVDQU      5120(CX), Y12
+	VMOVDQA      Y12, Y10
+	VMOVDQU      4800(CX), Y8
+	VFMADD213PD  Y3, Y8, Y10
+	VSUBPD       Y10, Y4, Y11
+	VFMADD231PD  Y12, Y8, Y11
+	VPADDQ       wordsAVX2<>+448(SB), Y10, Y10
+	VPADDQ       wordsAVX2<>+416(SB), Y11, Y11
+	VMOVDQU      5184(CX), Y13
+	VMOVDQA      Y13, Y15
+	VFMADD213PD  Y3, Y8, Y15
+	VSUBPD       Y15, Y4, Y5
+	VFMADD231PD  Y13, Y8, Y5
+	VPADDQ       wordsAVX2<>+480(SB), Y15, Y15
+	VPADDQ       Y5, Y10, Y5
+	VMOVDQU      5248(CX), Y10
+	VMOVDQA      Y10, Y14
+	VFMADD213PD  Y3, Y8, Y14
+	VSUBPD       Y14, Y4, Y9
+	VFMADD231PD  Y10, Y8, Y9
+	VPADDQ       wordsAVX2<>+512(SB), Y14, Y14
+	VPADDQ       Y9, Y15, Y9
+	VMOVDQU      5312(CX), Y15
+	VMOVDQA      Y15, Y2
+	VFMADD213PD  Y3, Y8, Y2
+	VSUBPD       Y2, Y4, Y7
+	VFMADD231PD  Y15, Y8, Y7
+	VPADDQ       wordsAVX2<>+544(SB), Y2, Y2
+	VPADDQ       Y7, Y14, Y7
+	VMOVDQU      5376(CX), Y14
+	VMOVDQA      Y14, Y1
+	VFMADD213PD  Y3, Y8, Y1
+	VSUBPD       Y1, Y4, Y6
+	VFMADD231PD  Y14, Y8, Y6
+	VPADDQ       wordsAVX2<>+576(SB), Y1, Y1
+	VPADDQ       Y6, Y2, Y6
+	VMOVDQA      Y12, Y2
+	VMOVDQU      4864(CX), Y8
+	VFMADD213PD  Y3, Y8, Y2
+	VSUBPD       Y2, Y4, Y0
+	VFMADD231PD  Y12, Y8, Y0
+	VPADDQ       Y2, Y9, Y2
+	VPADDQ       Y0, Y5, Y0
+	VMOVDQA      Y13, Y5
+	VFMADD213PD  Y3, Y8, Y5
+	VSUBPD       Y5, Y4, Y9
+	VFMADD231PD  Y13, Y8, Y9
+	VPADDQ       Y5, Y7, Y5
+	VPADDQ       Y9, Y2, Y9
+	VMOVDQA      Y10, Y2
+	VFMADD213PD  Y3, Y8, Y2
+	VSUBPD       Y2, Y4, Y7
+	VFMADD231PD  Y10, Y8, Y7
+	VPADDQ       Y2, Y6, Y2
+	VPADDQ       Y7, Y5, Y7
+	VMOVDQA      Y15, Y5
+	VFMADD213PD  Y3, Y8, Y5
+	VSUBPD       Y5, Y4, Y6
+	VFMADD231PD  Y15, Y8, Y6
+	VPADDQ       Y5, Y1, Y5
+	VPADDQ       Y6, Y2, Y6
+	VMOVDQA      Y14, Y2
+	VFMADD213PD  Y3, Y8, Y2
+	VSUBPD       Y2, Y4, Y1
+	VFMADD231PD  Y14, Y8, Y1
+	VPADDQ       wordsAVX2<>+608(SB), Y2, Y2
+	VPADDQ       Y1, Y5, Y1
+	VMOVDQA      Y12, Y5
+	VMOVDQU      4928(CX), Y8
+	VFMADD213PD  Y3, Y8, Y5
+	VMOVDQU      Y0, 6144(CX)
+	VSUBPD       Y5, Y4, Y0
+	VFMADD231PD  Y12, Y8, Y0
+	VPADDQ       Y5, Y7, Y5
+	VPADDQ       Y0, Y9, Y0
+	VMOVDQA      Y13, Y9
+	VFMADD213PD  Y3, Y8, Y9
+	VSUBPD       Y9, Y4, Y7
+	VFMADD231PD  Y13, Y8, Y7
+	VPADDQ       Y9, Y6, Y9
+	VPADDQ       Y7, Y5, Y7
+	VMOVDQA      Y10, Y5
+	VFMADD213PD  Y3, Y8, Y5
+	VSUBPD       Y5, Y4, Y6
+	VFMADD231PD  Y10, Y8, Y6
+	VPADDQ       Y5, Y1, Y5
+	VPADDQ       Y6, Y9, Y6
+	VMOVDQA      Y15, Y9
+	VFMADD213PD  Y3, Y8, Y9
+	VSUBPD       Y9, Y4, Y1
+	VFMADD231PD  Y15, Y8, Y1
+	VPADDQ       Y9, Y2, Y9
+	VPADDQ       Y1, Y5, Y1
+	VMOVDQA      Y14, Y5
+	VFMADD213PD  Y3, Y8, Y5
+	VSUBPD       Y5, Y4, Y2
+	VFMADD231PD  Y14, Y8, Y2
+	VPADDQ       wordsAVX2<>+640(SB), Y5, Y5
+	VPADDQ       Y2, Y9, Y2
+	VMOVDQA      Y12, Y9
+	VMOVDQU      4992(CX), Y8
+	VFMADD213PD  Y3, Y8, Y9
+	VMOVDQU      Y0, 6080(CX)
+	VSUBPD       Y9, Y4, Y0
+	VFMADD231PD  Y12, Y8, Y0
+	VPADDQ       Y9, Y6, Y9
+	VPADDQ       Y0, Y7, Y0
+	VMOVDQA      Y13, Y7
+	VFMADD213PD  Y3, Y8, Y7
+	VSUBPD       Y7, Y4, Y6
+	VFMADD231PD  Y13, Y8, Y6
+	VPADDQ       Y7, Y1, Y7
+	VPADDQ       Y6, Y9, Y6
+	VMOVDQA      Y10, Y9
+	VFMADD213PD  Y3, Y8, Y9
+	VSUBPD       Y9, Y4, Y1
+	VFMADD231PD  Y10, Y8, Y1
+	VPADDQ       Y9, Y2, Y9
+	VPADDQ       Y1, Y7, Y1
+	VMOVDQA      Y15, Y7
+	VFMADD213PD  Y3, Y8, Y7
+	VSUBPD       Y7, Y4, Y2
+	VFMADD231PD  Y15, Y8, Y2
+	VPADDQ       Y7, Y5, Y7
+	VPADDQ       Y2, Y9, Y2
+	VMOVDQA      Y14, Y9
+	VFMADD213PD  Y3, Y8, Y9
+	VSUBPD       Y9, Y4, Y5
+	VFMADD231PD  Y14, Y8, Y5
+	VPADDQ       wordsAVX2<>+672(SB), Y9, Y9
+	VPADDQ       Y5, Y7, Y5
+	VMOVDQA      Y12, Y7
+	VMOVDQU      5056(CX), Y8
+	VFMADD213PD  Y3, Y8, Y7
+	VMOVDQU      Y0, 6016(CX)
+	VSUBPD       Y7, Y4, Y0
+	VFMADD231PD  Y12, Y8, Y0
+	VPADDQ       Y7, Y1, Y7
+	VPADDQ       Y0, Y6, Y0
+	VMOVDQA      Y13, Y6
+	VFMADD213PD  Y3, Y8, Y6
+	VSUBPD       Y6, Y4, Y1
+	VFMADD231PD  Y13, Y8, Y1
+	VPADDQ       Y6, Y2, Y6
+	VPADDQ       Y1, Y7, Y1
+	VMOVDQA      Y10, Y7
+	VFMADD213PD  Y3, Y8, Y7
+	VSUBPD       Y7, Y4, Y2
+	VFMADD231PD  Y10, Y8, Y2
+	VPADDQ       Y7, Y5, Y7
+	VPADDQ       Y2, Y6, Y2
+	VMOVDQA      Y15, Y6
+	VFMADD213PD  Y3, Y8, Y6
+	VSUBPD       Y6, Y4, Y5
+	VFMADD231PD  Y15, Y8, Y5
+	VPADDQ       Y6, Y9, Y6
+	VPADDQ       Y5, Y7, Y5
+	VMOVDQA      Y14, Y7
+	VFMADD213PD  Y3, Y8, Y7
+	VSUBPD       Y7, Y4, Y4
+	VFMADD231PD  Y14, Y8, Y4
+	VPADDQ       wordsAVX2<>+704(SB), Y7, Y7
+	VPADDQ       Y4, Y6, Y4
+	VPADDQ       Y1, Y1, Y6
+	VPADDQ       Y1, Y6, Y6
+	VPSLLQ       $0x04, Y1, Y1
+	VPADDQ       Y1, Y6, Y1
+	VPADDQ       Y1, Y11, Y1
+	VPADDQ       Y2, Y2, Y11
+	VPADDQ       Y2, Y11, Y11
+	VPSLLQ       $0x04, Y2, Y2
+	VPADDQ       Y2, Y11, Y2
+	VPADDQ       6144(CX), Y2, Y2
+	VPADDQ       Y5, Y5, Y11
+	VPADDQ       Y5, Y11, Y11
+	VPSLLQ       $0x04, Y5, Y5
+	VPADDQ       Y5, Y11, Y5
+	VPADDQ       6080(CX), Y5, Y5
+	VPADDQ       Y4, Y4, Y11
+	VPADDQ       Y4, Y11, Y11
+	VPSLLQ       $0x04, Y4, Y4
+	VPADDQ       Y4, Y11, Y4
+	VPADDQ       6016(CX), Y4, Y4
+	VPADDQ       Y7, Y7, Y11
+	VPADDQ       Y7, Y11, Y11
+	VPSLLQ       $0x04, Y7, Y7
+	VPADDQ       Y7, Y11, Y7
+	VPADDQ       Y7, Y0, Y7
+	VMOVDQU      Y1, 320(CX)
+	VMOVDQU      Y2, 384(CX)
+	VMOVDQU      Y5, 448(CX)
+	VMOVDQU      Y4, 512(CX)
+	VMOVDQU      Y7, 576(CX)
+	VMOVDQU      5440(CX), Y0
+	VMOVDQA      Y0, Y1
+	VMOVDQU      1280(CX), Y2
+	VMOVDQU      wordsAVX2<>+352(SB), Y3
+	VFMADD213PD  Y3, Y2, Y1
+	VMOVDQU      wordsAVX2<>+384(SB), Y4
+	VSUBPD       Y1, Y4, Y5
+	VFMADD231PD  Y0, Y2, Y5
+	VPADDQ       wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ       wordsAVX2<>+416(SB), Y5, Y5
+	VMOVDQU      5504(CX), Y6
+	VMOVDQA      Y6, Y7
+	VFMADD213PD  Y3, Y2, Y7
+	VSUBPD       Y7, Y4, Y8
+	VFMADD231PD  Y6, Y2, Y8
+	VPADDQ       wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ       Y8, Y1, Y8
+	VMOVDQU      5568(CX), Y1
+	VMOVDQA      Y1, Y9
+	VFMADD213PD  Y3, Y2, Y9
+	VSUBPD       Y9, Y4, Y10
+	VFMADD231PD  Y1, Y2, Y10
+	VPADDQ       wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ       Y10, Y7, Y10
+	VMOVDQU      5632(CX), Y7
+	VMOVDQA      Y7, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y7, Y2, Y12
+	VPADDQ       wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ       Y12, Y9, Y12
+	VMOVDQU      5696(CX), Y9
+	VMOVDQA      Y9, Y13
+	VFMADD213PD  Y3, Y2, Y13
+	VSUBPD       Y13, Y4, Y14
+	VFMADD231PD  Y9, Y2, Y14
+	VPADDQ       wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y0, Y11
+	VMOVDQU      1344(CX), Y2
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y11, Y10, Y11
+	VPADDQ       Y15, Y8, Y15
+	VMOVDQA      Y6, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y10
+	VFMADD231PD  Y6, Y2, Y10
+	VPADDQ       Y8, Y12, Y8
+	VPADDQ       Y10, Y11, Y10
+	VMOVDQA      Y1, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y12
+	VFMADD231PD  Y1, Y2, Y12
+	VPADDQ       Y11, Y14, Y11
+	VPADDQ       Y12, Y8, Y12
+	VMOVDQA      Y7, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y14
+	VFMADD231PD  Y7, Y2, Y14
+	VPADDQ       Y8, Y13, Y8
+	VPADDQ       Y14, Y11, Y14
+	VMOVDQA      Y9, Y11
+	VFMADD213PD  Y3, Y2, Y11
+	VSUBPD       Y11, Y4, Y13
+	VFMADD231PD  Y9, Y2, Y13
+	VPADDQ       wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ       Y13, Y8, Y13
+	VMOVDQA      Y0, Y8
+	VMOVDQU      1408(CX), Y2
+	VFMADD213PD  Y3, Y2, Y8
+	VMOVDQU      Y15, 6016(CX)
+	VSUBPD       Y8, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y8, Y12, Y8
+	VPADDQ       Y15, Y10, Y15
+	VMOVDQA      Y6, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y12
+	VFMADD231PD  Y6, Y2, Y12
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y12, Y8, Y12
+	VMOVDQA      Y1, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y14
+	VFMADD231PD  Y1, Y2, Y14
+	VPADDQ       Y8, Y13, Y8
+	VPADDQ       Y14, Y10, Y14
+	VMOVDQA      Y7, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y7, Y2, Y13
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y13, Y8, Y13
+	VMOVDQA      Y9, Y8
+	VFMADD213PD  Y3, Y2, Y8
+	VSUBPD       Y8, Y4, Y11
+	VFMADD231PD  Y9, Y2, Y11
+	VPADDQ       wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y0, Y10
+	VMOVDQU      1472(CX), Y2
+	VFMADD213PD  Y3, Y2, Y10
+	VMOVDQU      Y15, 6080(CX)
+	VSUBPD       Y10, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y10, Y14, Y10
+	VPADDQ       Y15, Y12, Y15
+	VMOVDQA      Y6, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y14
+	VFMADD231PD  Y6, Y2, Y14
+	VPADDQ       Y12, Y13, Y12
+	VPADDQ       Y14, Y10, Y14
+	VMOVDQA      Y1, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y13
+	VFMADD231PD  Y1, Y2, Y13
+	VPADDQ       Y10, Y11, Y10
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y7, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y11
+	VFMADD231PD  Y7, Y2, Y11
+	VPADDQ       Y12, Y8, Y12
+	VPADDQ       Y11, Y10, Y11
+	VMOVDQA      Y9, Y10
+	VFMADD213PD  Y3, Y2, Y10
+	VSUBPD       Y10, Y4, Y8
+	VFMADD231PD  Y9, Y2, Y8
+	VPADDQ       wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ       Y8, Y12, Y8
+	VMOVDQA      Y0, Y12
+	VMOVDQU      1536(CX), Y2
+	VFMADD213PD  Y3, Y2, Y12
+	VMOVDQU      Y15, 6144(CX)
+	VSUBPD       Y12, Y4, Y15
+	VFMADD231PD  Y0, Y2, Y15
+	VPADDQ       Y12, Y13, Y12
+	VPADDQ       Y15, Y14, Y15
+	VMOVDQA      Y6, Y14
+	VFMADD213PD  Y3, Y2, Y14
+	VSUBPD       Y14, Y4, Y13
+	VFMADD231PD  Y6, Y2, Y13
+	VPADDQ       Y14, Y11, Y14
+	VPADDQ       Y13, Y12, Y13
+	VMOVDQA      Y1, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y11
+	VFMADD231PD  Y1, Y2, Y11
+	VPADDQ       Y12, Y8, Y12
+	VPADDQ       Y11, Y14, Y11
+	VMOVDQA      Y7, Y14
+	VFMADD213PD  Y3, Y2, Y14
+	VSUBPD       Y14, Y4, Y8
+	VFMADD231PD  Y7, Y2, Y8
+	VPADDQ       Y14, Y10, Y14
+	VPADDQ       Y8, Y12, Y8
+	VMOVDQA      Y9, Y12
+	VFMADD213PD  Y3, Y2, Y12
+	VSUBPD       Y12, Y4, Y4
+	VFMADD231PD  Y9, Y2, Y4
+	VPADDQ       wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ       Y4, Y14, Y4
+	VPADDQ       Y13, Y13, Y14
+	VPADDQ       Y13, Y14, Y14
+	VPSLLQ       $0x04, Y13, Y13
+	VPADDQ       Y13, Y14, Y13
+	VPADDQ       Y13, Y5, Y13
+	VPADDQ       Y11, Y11, Y5
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x04, Y11, Y11
+	VPADDQ       Y11, Y5, Y11
+	VPADDQ       6016(CX), Y11, Y11
+	VPADDQ       Y8, Y8, Y5
+	VPADDQ       Y8, Y5, Y5
+	VPSLLQ       $0x04, Y8, Y8
+	VPADDQ       Y8, Y5, Y8
+	VPADDQ       6080(CX), Y8, Y8
+	VPADDQ       Y4, Y4, Y5
+	VPADDQ       Y4, Y5, Y5
+	VPSLLQ       $0x04, Y4, Y4
+	VPADDQ       Y4, Y5, Y4
+	VPADDQ       6144(CX), Y4, Y4
+	VPADDQ       Y12, Y12, Y5
+	VPADDQ       Y12, Y5, Y5
+	VPSLLQ       $0x04, Y12, Y12
+	VPADDQ       Y12, Y5, Y12
+	VPADDQ       Y12, Y15, Y12
+	VMOVDQU      Y13, 960(CX)
+	VMOVDQU      Y11, 1024(CX)
+	VMOVDQU      Y8, 1088(CX)
 	VMOVDQU      Y4, 1152(CX)
-	VMOVDQU      Y0, 1216(CX)
+	VMOVDQU      Y12, 1216(CX)
 	INCQ         SI
 	DECQ         DI
 	JNZ          ladder8AVX2Step
@@ -12726,295 +12580,268 @@ multiply8AVX2Half:
 	VMOVDQU     Y4, 448(BX)
 	VMOVDQU     Y3, 512(BX)
 	VMOVDQU     Y7, 576(BX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VMOVDQU     320(BX), Y0
 	VMOVDQA     Y0, Y1
 	VMOVDQU     (BX), Y2
-	VMOVDQU     320(BX), Y3
-	VFMADD231PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
 	VMOVDQU     wordsAVX2<>+384(SB), Y4
 	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU     384(BX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     448(BX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
-	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     512(BX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     576(BX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     64(BX), Y6
-	VMOVDQU     320(BX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     384(BX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     448(BX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     512(BX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     576(BX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
-	VMOVDQU     128(BX), Y1
-	VMOVDQU     320(BX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     384(BX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     448(BX), Y9
-	VFMADD231PD Y9, Y1, Y7
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
 	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     512(BX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     576(BX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     192(BX), Y3
-	VMOVDQU     320(BX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     384(BX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     448(BX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     512(BX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     576(BX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     256(BX), Y7
-	VMOVDQU     320(BX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     384(BX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     448(BX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
+	VFMADD231PD Y6, Y2, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
 	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     512(BX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y0
-	VMOVDQU     576(BX), Y6
-	VFMADD231PD Y6, Y7, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y6, Y7, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y6
-	VPADDQ      Y0, Y6, Y0
-	VPADDQ      Y4, Y1, Y4
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
+	VMOVDQU     448(BX), Y1
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     512(BX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     576(BX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     64(BX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     128(BX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 896(BX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     192(BX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 960(BX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     256(BX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 1024(BX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y4
+	VFMADD231PD Y9, Y2, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y4, Y14, Y4
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      896(BX), Y11, Y11
 	VPADDQ      Y8, Y8, Y5
 	VPADDQ      Y8, Y5, Y5
 	VPSLLQ      $0x04, Y8, Y8
 	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y4, Y4, Y12
-	VPADDQ      Y4, Y12, Y12
+	VPADDQ      960(BX), Y8, Y8
+	VPADDQ      Y4, Y4, Y5
+	VPADDQ      Y4, Y5, Y5
 	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y12, Y4
-	VPADDQ      Y4, Y13, Y4
-	VPADDQ      Y0, Y0, Y13
-	VPADDQ      Y0, Y13, Y13
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y13, Y0
-	VPADDQ      Y0, Y14, Y0
-	VPSRLQ      $0x33, Y3, Y14
-	VMOVDQU     wordsAVX2<>+288(SB), Y13
-	VMOVDQU     wordsAVX2<>+320(SB), Y12
-	VPAND       Y13, Y3, Y3
-	VPOR        Y12, Y3, Y3
-	VPSRLQ      $0x33, Y8, Y11
-	VPAND       Y13, Y8, Y8
-	VPOR        Y12, Y8, Y8
-	VPSRLQ      $0x33, Y9, Y5
-	VPAND       Y13, Y9, Y9
-	VPOR        Y12, Y9, Y9
-	VPSRLQ      $0x33, Y4, Y1
-	VPAND       Y13, Y4, Y4
-	VPOR        Y12, Y4, Y4
-	VPSRLQ      $0x33, Y0, Y6
-	VPAND       Y13, Y0, Y0
-	VPOR        Y12, Y0, Y0
-	VPMULUDQ    wordsAVX2<>+192(SB), Y6, Y6
-	VPADDQ      Y6, Y3, Y6
-	VSUBPD      Y12, Y6, Y6
-	VPADDQ      Y14, Y8, Y14
-	VSUBPD      Y12, Y14, Y14
-	VPADDQ      Y11, Y9, Y11
-	VSUBPD      Y12, Y11, Y11
-	VPADDQ      Y5, Y4, Y5
-	VSUBPD      Y12, Y5, Y5
-	VPADDQ      Y1, Y0, Y1
-	VSUBPD      Y12, Y1, Y1
-	VADDPD      Y12, Y6, Y6
-	VPAND       wordsAVX2<>+224(SB), Y6, Y6
-	VADDPD      Y12, Y14, Y14
+	VPADDQ      Y4, Y5, Y4
+	VPADDQ      1024(BX), Y4, Y4
+	VPADDQ      Y12, Y12, Y5
+	VPADDQ      Y12, Y5, Y5
+	VPSLLQ      $0x04, Y12, Y12
+	VPADDQ      Y12, Y5, Y12
+	VPADDQ      Y12, Y15, Y12
+	VPSRLQ      $0x33, Y13, Y15
+	VMOVDQU     wordsAVX2<>+288(SB), Y5
+	VMOVDQU     wordsAVX2<>+320(SB), Y14
+	VPAND       Y5, Y13, Y13
+	VPOR        Y14, Y13, Y13
+	VPSRLQ      $0x33, Y11, Y9
+	VPAND       Y5, Y11, Y11
+	VPOR        Y14, Y11, Y11
+	VPSRLQ      $0x33, Y8, Y2
+	VPAND       Y5, Y8, Y8
+	VPOR        Y14, Y8, Y8
+	VPSRLQ      $0x33, Y4, Y3
+	VPAND       Y5, Y4, Y4
+	VPOR        Y14, Y4, Y4
+	VPSRLQ      $0x33, Y12, Y10
+	VPAND       Y5, Y12, Y12
+	VPOR        Y14, Y12, Y12
+	VPMULUDQ    wordsAVX2<>+192(SB), Y10, Y10
+	VPADDQ      Y10, Y13, Y10
+	VSUBPD      Y14, Y10, Y10
+	VPADDQ      Y15, Y11, Y15
+	VSUBPD      Y14, Y15, Y15
+	VPADDQ      Y9, Y8, Y9
+	VSUBPD      Y14, Y9, Y9
+	VPADDQ      Y2, Y4, Y2
+	VSUBPD      Y14, Y2, Y2
+	VPADDQ      Y3, Y12, Y3
+	VSUBPD      Y14, Y3, Y3
+	VADDPD      Y14, Y10, Y10
+	VPAND       wordsAVX2<>+224(SB), Y10, Y10
+	VADDPD      Y14, Y15, Y15
+	VPAND       wordsAVX2<>+224(SB), Y15, Y15
+	VADDPD      Y14, Y9, Y9
+	VPAND       wordsAVX2<>+224(SB), Y9, Y9
+	VADDPD      Y14, Y2, Y2
+	VPAND       wordsAVX2<>+224(SB), Y2, Y2
+	VADDPD      Y14, Y3, Y14
 	VPAND       wordsAVX2<>+224(SB), Y14, Y14
-	VADDPD      Y12, Y11, Y11
-	VPAND       wordsAVX2<>+224(SB), Y11, Y11
-	VADDPD      Y12, Y5, Y5
-	VPAND       wordsAVX2<>+224(SB), Y5, Y5
-	VADDPD      Y12, Y1, Y12
-	VPAND       wordsAVX2<>+224(SB), Y12, Y12
-	VPSRLQ      $0x33, Y6, Y1
-	VPAND       Y13, Y6, Y6
-	VPADDQ      Y1, Y14, Y1
-	VPSRLQ      $0x33, Y1, Y14
-	VPAND       Y13, Y1, Y1
-	VPADDQ      Y14, Y11, Y14
-	VPSRLQ      $0x33, Y14, Y11
-	VPAND       Y13, Y14, Y14
-	VPADDQ      Y11, Y5, Y11
-	VPSRLQ      $0x33, Y11, Y5
-	VPAND       Y13, Y11, Y13
-	VPADDQ      Y5, Y12, Y5
-	VPSRLQ      $0x00, Y6, Y6
-	VPSLLQ      $0x33, Y1, Y12
-	VPAND       wordsAVX2<>+224(SB), Y12, Y12
-	VPADDQ      Y12, Y6, Y12
-	VPSRLQ      $0x01, Y1, Y1
-	VPSLLQ      $0x32, Y14, Y6
-	VPAND       wordsAVX2<>+224(SB), Y6, Y6
-	VPADDQ      Y6, Y1, Y6
-	VPSRLQ      $0x02, Y14, Y14
-	VPSLLQ      $0x31, Y13, Y1
-	VPAND       wordsAVX2<>+224(SB), Y1, Y1
-	VPADDQ      Y1, Y14, Y1
-	VPSRLQ      $0x03, Y13, Y13
-	VPSLLQ      $0x30, Y5, Y14
+	VPSRLQ      $0x33, Y10, Y3
+	VPAND       Y5, Y10, Y10
+	VPADDQ      Y3, Y15, Y3
+	VPSRLQ      $0x33, Y3, Y15
+	VPAND       Y5, Y3, Y3
+	VPADDQ      Y15, Y9, Y15
+	VPSRLQ      $0x33, Y15, Y9
+	VPAND       Y5, Y15, Y15
+	VPADDQ      Y9, Y2, Y9
+	VPSRLQ      $0x33, Y9, Y2
+	VPAND       Y5, Y9, Y5
+	VPADDQ      Y2, Y14, Y2
+	VPSRLQ      $0x00, Y10, Y10
+	VPSLLQ      $0x33, Y3, Y14
 	VPAND       wordsAVX2<>+224(SB), Y14, Y14
-	VPADDQ      Y14, Y13, Y14
-	VPSRLQ      $0x04, Y5, Y5
-	VMOVDQU     Y12, (AX)
-	VMOVDQU     Y6, 64(AX)
-	VMOVDQU     Y1, 128(AX)
-	VMOVDQU     Y14, 192(AX)
-	VMOVDQU     Y5, 256(AX)
+	VPADDQ      Y14, Y10, Y14
+	VPSRLQ      $0x01, Y3, Y3
+	VPSLLQ      $0x32, Y15, Y10
+	VPAND       wordsAVX2<>+224(SB), Y10, Y10
+	VPADDQ      Y10, Y3, Y10
+	VPSRLQ      $0x02, Y15, Y15
+	VPSLLQ      $0x31, Y5, Y3
+	VPAND       wordsAVX2<>+224(SB), Y3, Y3
+	VPADDQ      Y3, Y15, Y3
+	VPSRLQ      $0x03, Y5, Y5
+	VPSLLQ      $0x30, Y2, Y15
+	VPAND       wordsAVX2<>+224(SB), Y15, Y15
+	VPADDQ      Y15, Y5, Y15
+	VPSRLQ      $0x04, Y2, Y2
+	VMOVDQU     Y14, (AX)
+	VMOVDQU     Y10, 64(AX)
+	VMOVDQU     Y3, 128(AX)
+	VMOVDQU     Y15, 192(AX)
+	VMOVDQU     Y2, 256(AX)
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
 	ADDQ        $0x20, DX
@@ -13882,1677 +13709,1514 @@ comb8AVX2Digit:
 	VMOVDQU     Y3, 7488(CX)
 	VMOVDQU     Y2, 7552(CX)
 	VMOVDQU     Y7, 7616(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VMOVDQU     2560(CX), Y0
 	VMOVDQA     Y0, Y1
 	VMOVDQU     1600(CX), Y2
-	VMOVDQU     2560(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
 	VMOVDQU     wordsAVX2<>+384(SB), Y4
 	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU     2624(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2688(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
-	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     2752(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2816(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     1664(CX), Y6
-	VMOVDQU     2560(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     2624(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     2688(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     2752(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     2816(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
-	VMOVDQU     1728(CX), Y1
-	VMOVDQU     2560(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     2624(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     2688(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
 	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     2752(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     2816(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     1792(CX), Y3
-	VMOVDQU     2560(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     2624(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     2688(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     2752(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     2816(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     1856(CX), Y7
-	VMOVDQU     2560(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2624(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     2688(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
+	VFMADD231PD Y6, Y2, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
 	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2752(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y6
-	VMOVDQU     2816(CX), Y2
-	VFMADD231PD Y2, Y7, Y6
-	VSUBPD      Y6, Y4, Y10
-	VFMADD231PD Y2, Y7, Y10
-	VMOVDQU     wordsAVX2<>+704(SB), Y2
-	VPADDQ      Y6, Y2, Y6
-	VPADDQ      Y10, Y1, Y10
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
+	VMOVDQU     2688(CX), Y1
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     2752(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     2816(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     1664(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     1728(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     1792(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     1856(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y9, Y2, Y10
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
 	VPADDQ      Y8, Y8, Y5
 	VPADDQ      Y8, Y5, Y5
 	VPSLLQ      $0x04, Y8, Y8
 	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y10, Y10, Y12
-	VPADDQ      Y10, Y12, Y12
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y10, Y10, Y5
+	VPADDQ      Y10, Y5, Y5
 	VPSLLQ      $0x04, Y10, Y10
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y6, Y6, Y13
-	VPADDQ      Y6, Y13, Y13
-	VPSLLQ      $0x04, Y6, Y6
-	VPADDQ      Y6, Y13, Y6
-	VPADDQ      Y6, Y14, Y6
-	VMOVDQA     Y0, Y14
-	VMOVDQU     1280(CX), Y13
-	VMOVDQU     2240(CX), Y12
-	VFMADD231PD Y12, Y13, Y14
-	VSUBPD      Y14, Y4, Y11
-	VFMADD231PD Y12, Y13, Y11
-	VMOVDQU     wordsAVX2<>+448(SB), Y12
-	VPADDQ      Y14, Y12, Y14
-	VMOVDQU     wordsAVX2<>+416(SB), Y12
-	VPADDQ      Y11, Y12, Y11
-	VMOVDQA     Y0, Y12
-	VMOVDQU     2304(CX), Y5
-	VFMADD231PD Y5, Y13, Y12
-	VSUBPD      Y12, Y4, Y1
-	VFMADD231PD Y5, Y13, Y1
-	VMOVDQU     wordsAVX2<>+480(SB), Y5
-	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y1, Y14, Y1
-	VMOVDQA     Y0, Y14
-	VMOVDQU     2368(CX), Y5
-	VFMADD231PD Y5, Y13, Y14
-	VSUBPD      Y14, Y4, Y2
-	VFMADD231PD Y5, Y13, Y2
-	VMOVDQU     wordsAVX2<>+512(SB), Y5
-	VPADDQ      Y14, Y5, Y14
-	VPADDQ      Y2, Y12, Y2
-	VMOVDQA     Y0, Y12
-	VMOVDQU     2432(CX), Y5
-	VFMADD231PD Y5, Y13, Y12
-	VSUBPD      Y12, Y4, Y7
-	VFMADD231PD Y5, Y13, Y7
-	VMOVDQU     wordsAVX2<>+544(SB), Y5
-	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y7, Y14, Y7
-	VMOVDQA     Y0, Y14
-	VMOVDQU     2496(CX), Y5
-	VFMADD231PD Y5, Y13, Y14
-	VSUBPD      Y14, Y4, Y15
-	VFMADD231PD Y5, Y13, Y15
-	VMOVDQU     wordsAVX2<>+576(SB), Y5
-	VPADDQ      Y14, Y5, Y14
-	VPADDQ      Y15, Y12, Y15
-	VMOVDQA     Y0, Y12
-	VMOVDQU     1344(CX), Y5
-	VMOVDQU     2240(CX), Y13
-	VFMADD231PD Y13, Y5, Y12
-	VMOVDQU     Y6, 9856(CX)
-	VSUBPD      Y12, Y4, Y6
-	VFMADD231PD Y13, Y5, Y6
-	VPADDQ      Y12, Y2, Y12
-	VPADDQ      Y6, Y1, Y6
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2304(CX), Y2
-	VFMADD231PD Y2, Y5, Y1
-	VSUBPD      Y1, Y4, Y13
-	VFMADD231PD Y2, Y5, Y13
-	VPADDQ      Y1, Y7, Y1
-	VPADDQ      Y13, Y12, Y13
-	VMOVDQA     Y0, Y12
-	VMOVDQU     2368(CX), Y7
-	VFMADD231PD Y7, Y5, Y12
-	VSUBPD      Y12, Y4, Y2
-	VFMADD231PD Y7, Y5, Y2
-	VPADDQ      Y12, Y15, Y12
-	VPADDQ      Y2, Y1, Y2
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2432(CX), Y15
-	VFMADD231PD Y15, Y5, Y1
-	VSUBPD      Y1, Y4, Y7
-	VFMADD231PD Y15, Y5, Y7
-	VPADDQ      Y1, Y14, Y1
-	VPADDQ      Y7, Y12, Y7
-	VMOVDQA     Y0, Y12
-	VMOVDQU     2496(CX), Y14
-	VFMADD231PD Y14, Y5, Y12
-	VSUBPD      Y12, Y4, Y15
-	VFMADD231PD Y14, Y5, Y15
-	VMOVDQU     wordsAVX2<>+608(SB), Y14
-	VPADDQ      Y12, Y14, Y12
-	VPADDQ      Y15, Y1, Y15
-	VMOVDQA     Y0, Y1
-	VMOVDQU     1408(CX), Y14
-	VMOVDQU     2240(CX), Y5
-	VFMADD231PD Y5, Y14, Y1
-	VMOVDQU     Y10, 9920(CX)
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y5, Y14, Y10
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y10, Y13, Y10
-	VMOVDQA     Y0, Y13
-	VMOVDQU     2304(CX), Y2
-	VFMADD231PD Y2, Y14, Y13
-	VSUBPD      Y13, Y4, Y5
-	VFMADD231PD Y2, Y14, Y5
-	VPADDQ      Y13, Y7, Y13
-	VPADDQ      Y5, Y1, Y5
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2368(CX), Y7
-	VFMADD231PD Y7, Y14, Y1
-	VSUBPD      Y1, Y4, Y2
-	VFMADD231PD Y7, Y14, Y2
-	VPADDQ      Y1, Y15, Y1
-	VPADDQ      Y2, Y13, Y2
-	VMOVDQA     Y0, Y13
-	VMOVDQU     2432(CX), Y15
-	VFMADD231PD Y15, Y14, Y13
-	VSUBPD      Y13, Y4, Y7
-	VFMADD231PD Y15, Y14, Y7
-	VPADDQ      Y13, Y12, Y13
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     2496(CX), Y12
-	VFMADD231PD Y12, Y14, Y1
-	VSUBPD      Y1, Y4, Y15
-	VFMADD231PD Y12, Y14, Y15
-	VMOVDQU     wordsAVX2<>+640(SB), Y12
-	VPADDQ      Y1, Y12, Y1
-	VPADDQ      Y15, Y13, Y15
-	VMOVDQA     Y0, Y13
-	VMOVDQU     1472(CX), Y12
-	VMOVDQU     2240(CX), Y14
-	VFMADD231PD Y14, Y12, Y13
-	VMOVDQU     Y9, 9984(CX)
-	VSUBPD      Y13, Y4, Y9
-	VFMADD231PD Y14, Y12, Y9
-	VPADDQ      Y13, Y2, Y13
-	VPADDQ      Y9, Y5, Y9
-	VMOVDQA     Y0, Y5
-	VMOVDQU     2304(CX), Y2
-	VFMADD231PD Y2, Y12, Y5
-	VSUBPD      Y5, Y4, Y14
-	VFMADD231PD Y2, Y12, Y14
-	VPADDQ      Y5, Y7, Y5
-	VPADDQ      Y14, Y13, Y14
-	VMOVDQA     Y0, Y13
-	VMOVDQU     2368(CX), Y7
-	VFMADD231PD Y7, Y12, Y13
-	VSUBPD      Y13, Y4, Y2
-	VFMADD231PD Y7, Y12, Y2
-	VPADDQ      Y13, Y15, Y13
-	VPADDQ      Y2, Y5, Y2
-	VMOVDQA     Y0, Y5
-	VMOVDQU     2432(CX), Y15
-	VFMADD231PD Y15, Y12, Y5
-	VSUBPD      Y5, Y4, Y7
-	VFMADD231PD Y15, Y12, Y7
-	VPADDQ      Y5, Y1, Y5
-	VPADDQ      Y7, Y13, Y7
-	VMOVDQA     Y0, Y13
-	VMOVDQU     2496(CX), Y1
-	VFMADD231PD Y1, Y12, Y13
-	VSUBPD      Y13, Y4, Y15
-	VFMADD231PD Y1, Y12, Y15
-	VMOVDQU     wordsAVX2<>+672(SB), Y1
-	VPADDQ      Y13, Y1, Y13
-	VPADDQ      Y15, Y5, Y15
-	VMOVDQA     Y0, Y5
-	VMOVDQU     1536(CX), Y1
-	VMOVDQU     2240(CX), Y12
-	VFMADD231PD Y12, Y1, Y5
-	VMOVDQU     Y8, 10048(CX)
-	VSUBPD      Y5, Y4, Y8
-	VFMADD231PD Y12, Y1, Y8
-	VPADDQ      Y5, Y2, Y5
-	VPADDQ      Y8, Y14, Y8
-	VMOVDQA     Y0, Y14
-	VMOVDQU     2304(CX), Y2
-	VFMADD231PD Y2, Y1, Y14
-	VSUBPD      Y14, Y4, Y12
-	VFMADD231PD Y2, Y1, Y12
-	VPADDQ      Y14, Y7, Y14
-	VPADDQ      Y12, Y5, Y12
-	VMOVDQA     Y0, Y5
-	VMOVDQU     2368(CX), Y7
-	VFMADD231PD Y7, Y1, Y5
-	VSUBPD      Y5, Y4, Y2
-	VFMADD231PD Y7, Y1, Y2
-	VPADDQ      Y5, Y15, Y5
-	VPADDQ      Y2, Y14, Y2
-	VMOVDQA     Y0, Y14
-	VMOVDQU     2432(CX), Y15
-	VFMADD231PD Y15, Y1, Y14
-	VSUBPD      Y14, Y4, Y7
-	VFMADD231PD Y15, Y1, Y7
-	VPADDQ      Y14, Y13, Y14
-	VPADDQ      Y7, Y5, Y7
-	VMOVDQA     Y0, Y0
-	VMOVDQU     2496(CX), Y5
-	VFMADD231PD Y5, Y1, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y5, Y1, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y5
-	VPADDQ      Y0, Y5, Y0
-	VPADDQ      Y4, Y14, Y4
-	VPADDQ      Y12, Y12, Y14
-	VPADDQ      Y12, Y14, Y14
+	VPADDQ      Y10, Y5, Y10
+	VPADDQ      9984(CX), Y10, Y10
+	VPADDQ      Y12, Y12, Y5
+	VPADDQ      Y12, Y5, Y5
 	VPSLLQ      $0x04, Y12, Y12
-	VPADDQ      Y12, Y14, Y12
+	VPADDQ      Y12, Y5, Y12
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     2240(CX), Y15
+	VMOVDQA     Y15, Y5
+	VMOVDQU     1280(CX), Y14
+	VFMADD213PD Y3, Y14, Y5
+	VSUBPD      Y5, Y4, Y9
+	VFMADD231PD Y15, Y14, Y9
+	VPADDQ      wordsAVX2<>+448(SB), Y5, Y5
+	VPADDQ      wordsAVX2<>+416(SB), Y9, Y9
+	VMOVDQU     2304(CX), Y2
+	VMOVDQA     Y2, Y7
+	VFMADD213PD Y3, Y14, Y7
+	VSUBPD      Y7, Y4, Y1
+	VFMADD231PD Y2, Y14, Y1
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQU     2368(CX), Y5
+	VMOVDQA     Y5, Y6
+	VFMADD213PD Y3, Y14, Y6
+	VSUBPD      Y6, Y4, Y0
+	VFMADD231PD Y5, Y14, Y0
+	VPADDQ      wordsAVX2<>+512(SB), Y6, Y6
+	VPADDQ      Y0, Y7, Y0
+	VMOVDQU     2432(CX), Y7
+	VMOVDQU     Y12, 9984(CX)
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y14, Y12
+	VMOVDQU     Y10, 9920(CX)
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y7, Y14, Y10
+	VPADDQ      wordsAVX2<>+544(SB), Y12, Y12
+	VPADDQ      Y10, Y6, Y10
+	VMOVDQU     2496(CX), Y6
+	VMOVDQU     Y8, 9856(CX)
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y14, Y8
+	VMOVDQU     Y11, 10048(CX)
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y6, Y14, Y11
+	VPADDQ      wordsAVX2<>+576(SB), Y8, Y8
+	VPADDQ      Y11, Y12, Y11
+	VMOVDQA     Y15, Y12
+	VMOVDQU     1344(CX), Y14
+	VFMADD213PD Y3, Y14, Y12
+	VMOVDQU     Y13, 10112(CX)
+	VSUBPD      Y12, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y12, Y0, Y12
+	VPADDQ      Y13, Y1, Y13
+	VMOVDQA     Y2, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y0
+	VFMADD231PD Y2, Y14, Y0
+	VPADDQ      Y1, Y10, Y1
+	VPADDQ      Y0, Y12, Y0
+	VMOVDQA     Y5, Y12
+	VFMADD213PD Y3, Y14, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y5, Y14, Y10
 	VPADDQ      Y12, Y11, Y12
-	VPADDQ      Y2, Y2, Y11
-	VPADDQ      Y2, Y11, Y11
-	VPSLLQ      $0x04, Y2, Y2
-	VPADDQ      Y2, Y11, Y2
-	VPADDQ      Y2, Y6, Y2
-	VPADDQ      Y7, Y7, Y6
-	VPADDQ      Y7, Y6, Y6
-	VPSLLQ      $0x04, Y7, Y7
-	VPADDQ      Y7, Y6, Y7
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y4, Y4, Y10
-	VPADDQ      Y4, Y10, Y10
-	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y10, Y4
-	VPADDQ      Y4, Y9, Y4
-	VPADDQ      Y0, Y0, Y9
-	VPADDQ      Y0, Y9, Y9
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y9, Y0
-	VPADDQ      Y0, Y8, Y0
-	VPADDQ      wordsAVX2<>+0(SB), Y12, Y8
-	VPSUBQ      Y3, Y8, Y8
-	VPADDQ      wordsAVX2<>+32(SB), Y2, Y9
-	VMOVDQU     10048(CX), Y10
-	VPSUBQ      Y10, Y9, Y9
-	VPADDQ      wordsAVX2<>+64(SB), Y7, Y6
-	VMOVDQU     9984(CX), Y11
-	VPSUBQ      Y11, Y6, Y11
-	VPADDQ      wordsAVX2<>+96(SB), Y4, Y6
-	VMOVDQU     9920(CX), Y14
-	VPSUBQ      Y14, Y6, Y14
-	VPADDQ      wordsAVX2<>+128(SB), Y0, Y6
-	VMOVDQU     9856(CX), Y5
-	VPSUBQ      Y5, Y6, Y5
-	VPSRLQ      $0x33, Y8, Y6
-	VMOVDQU     wordsAVX2<>+288(SB), Y1
-	VMOVDQU     Y0, 10112(CX)
-	VMOVDQU     wordsAVX2<>+320(SB), Y0
-	VPAND       Y1, Y8, Y8
-	VPOR        Y0, Y8, Y8
-	VPSRLQ      $0x33, Y9, Y13
-	VPAND       Y1, Y9, Y9
-	VPOR        Y0, Y9, Y9
-	VMOVDQU     Y4, 10176(CX)
-	VPSRLQ      $0x33, Y11, Y4
-	VPAND       Y1, Y11, Y11
-	VPOR        Y0, Y11, Y11
-	VPSRLQ      $0x33, Y14, Y15
-	VPAND       Y1, Y14, Y14
-	VPOR        Y0, Y14, Y14
-	VMOVDQU     Y7, 10240(CX)
-	VPSRLQ      $0x33, Y5, Y7
-	VPAND       Y1, Y5, Y5
-	VPOR        Y0, Y5, Y5
-	VPMULUDQ    wordsAVX2<>+192(SB), Y7, Y7
-	VPADDQ      Y7, Y8, Y7
-	VSUBPD      Y0, Y7, Y7
-	VPADDQ      Y6, Y9, Y6
-	VSUBPD      Y0, Y6, Y6
+	VPADDQ      Y10, Y1, Y10
+	VMOVDQA     Y7, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y11
+	VFMADD231PD Y7, Y14, Y11
+	VPADDQ      Y1, Y8, Y1
+	VPADDQ      Y11, Y12, Y11
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y14, Y12
+	VSUBPD      Y12, Y4, Y8
+	VFMADD231PD Y6, Y14, Y8
+	VPADDQ      wordsAVX2<>+608(SB), Y12, Y12
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQA     Y15, Y1
+	VMOVDQU     1408(CX), Y14
+	VFMADD213PD Y3, Y14, Y1
+	VMOVDQU     Y13, 10176(CX)
+	VSUBPD      Y1, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y1, Y10, Y1
+	VPADDQ      Y13, Y0, Y13
+	VMOVDQA     Y2, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y10
+	VFMADD231PD Y2, Y14, Y10
+	VPADDQ      Y0, Y11, Y0
+	VPADDQ      Y10, Y1, Y10
+	VMOVDQA     Y5, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y11
+	VFMADD231PD Y5, Y14, Y11
+	VPADDQ      Y1, Y8, Y1
+	VPADDQ      Y11, Y0, Y11
+	VMOVDQA     Y7, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y8
+	VFMADD231PD Y7, Y14, Y8
+	VPADDQ      Y0, Y12, Y0
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQA     Y6, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y12
+	VFMADD231PD Y6, Y14, Y12
+	VPADDQ      wordsAVX2<>+640(SB), Y1, Y1
+	VPADDQ      Y12, Y0, Y12
+	VMOVDQA     Y15, Y0
+	VMOVDQU     1472(CX), Y14
+	VFMADD213PD Y3, Y14, Y0
+	VMOVDQU     Y13, 10240(CX)
+	VSUBPD      Y0, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y0, Y11, Y0
+	VPADDQ      Y13, Y10, Y13
+	VMOVDQA     Y2, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y11
+	VFMADD231PD Y2, Y14, Y11
+	VPADDQ      Y10, Y8, Y10
+	VPADDQ      Y11, Y0, Y11
+	VMOVDQA     Y5, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y8
+	VFMADD231PD Y5, Y14, Y8
+	VPADDQ      Y0, Y12, Y0
+	VPADDQ      Y8, Y10, Y8
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y7, Y14, Y12
+	VPADDQ      Y10, Y1, Y10
+	VPADDQ      Y12, Y0, Y12
+	VMOVDQA     Y6, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y1
+	VFMADD231PD Y6, Y14, Y1
+	VPADDQ      wordsAVX2<>+672(SB), Y0, Y0
+	VPADDQ      Y1, Y10, Y1
+	VMOVDQA     Y15, Y10
+	VMOVDQU     1536(CX), Y14
+	VFMADD213PD Y3, Y14, Y10
+	VMOVDQU     Y13, 10304(CX)
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y10, Y8, Y10
 	VPADDQ      Y13, Y11, Y13
-	VSUBPD      Y0, Y13, Y13
-	VPADDQ      Y4, Y14, Y4
-	VSUBPD      Y0, Y4, Y4
-	VPADDQ      Y15, Y5, Y15
-	VSUBPD      Y0, Y15, Y15
-	VMOVDQU     Y7, 2880(CX)
-	VMOVDQU     Y6, 2944(CX)
-	VMOVDQU     Y13, 3008(CX)
+	VMOVDQA     Y2, Y11
+	VFMADD213PD Y3, Y14, Y11
+	VSUBPD      Y11, Y4, Y8
+	VFMADD231PD Y2, Y14, Y8
+	VPADDQ      Y11, Y12, Y11
+	VPADDQ      Y8, Y10, Y8
+	VMOVDQA     Y5, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y5, Y14, Y12
+	VPADDQ      Y10, Y1, Y10
+	VPADDQ      Y12, Y11, Y12
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y14, Y11
+	VSUBPD      Y11, Y4, Y1
+	VFMADD231PD Y7, Y14, Y1
+	VPADDQ      Y11, Y0, Y11
+	VPADDQ      Y1, Y10, Y1
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y4
+	VFMADD231PD Y6, Y14, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y10, Y10
+	VPADDQ      Y4, Y11, Y4
+	VPADDQ      Y8, Y8, Y11
+	VPADDQ      Y8, Y11, Y11
+	VPSLLQ      $0x04, Y8, Y8
+	VPADDQ      Y8, Y11, Y8
+	VPADDQ      Y8, Y9, Y8
+	VPADDQ      Y12, Y12, Y9
+	VPADDQ      Y12, Y9, Y9
+	VPSLLQ      $0x04, Y12, Y12
+	VPADDQ      Y12, Y9, Y12
+	VPADDQ      10176(CX), Y12, Y12
+	VPADDQ      Y1, Y1, Y9
+	VPADDQ      Y1, Y9, Y9
+	VPSLLQ      $0x04, Y1, Y1
+	VPADDQ      Y1, Y9, Y1
+	VPADDQ      10240(CX), Y1, Y1
+	VPADDQ      Y4, Y4, Y9
+	VPADDQ      Y4, Y9, Y9
+	VPSLLQ      $0x04, Y4, Y4
+	VPADDQ      Y4, Y9, Y4
+	VPADDQ      10304(CX), Y4, Y4
+	VPADDQ      Y10, Y10, Y9
+	VPADDQ      Y10, Y9, Y9
+	VPSLLQ      $0x04, Y10, Y10
+	VPADDQ      Y10, Y9, Y10
+	VPADDQ      Y10, Y13, Y10
+	VPADDQ      wordsAVX2<>+0(SB), Y8, Y13
+	VMOVDQU     10112(CX), Y9
+	VPSUBQ      Y9, Y13, Y13
+	VPADDQ      wordsAVX2<>+32(SB), Y12, Y11
+	VMOVDQU     10048(CX), Y6
+	VPSUBQ      Y6, Y11, Y11
+	VPADDQ      wordsAVX2<>+64(SB), Y1, Y14
+	VMOVDQU     9856(CX), Y3
+	VPSUBQ      Y3, Y14, Y3
+	VPADDQ      wordsAVX2<>+96(SB), Y4, Y14
+	VMOVDQU     9920(CX), Y0
+	VPSUBQ      Y0, Y14, Y0
+	VPADDQ      wordsAVX2<>+128(SB), Y10, Y14
+	VMOVDQU     9984(CX), Y7
+	VPSUBQ      Y7, Y14, Y7
+	VPSRLQ      $0x33, Y13, Y14
+	VMOVDQU     wordsAVX2<>+288(SB), Y5
+	VMOVDQU     Y10, 10304(CX)
+	VMOVDQU     wordsAVX2<>+320(SB), Y10
+	VPAND       Y5, Y13, Y13
+	VPOR        Y10, Y13, Y13
+	VPSRLQ      $0x33, Y11, Y2
+	VPAND       Y5, Y11, Y11
+	VPOR        Y10, Y11, Y11
+	VMOVDQU     Y4, 10240(CX)
+	VPSRLQ      $0x33, Y3, Y4
+	VPAND       Y5, Y3, Y3
+	VPOR        Y10, Y3, Y3
+	VPSRLQ      $0x33, Y0, Y15
+	VPAND       Y5, Y0, Y0
+	VPOR        Y10, Y0, Y0
+	VMOVDQU     Y1, 10176(CX)
+	VPSRLQ      $0x33, Y7, Y1
+	VPAND       Y5, Y7, Y7
+	VPOR        Y10, Y7, Y7
+	VPMULUDQ    wordsAVX2<>+192(SB), Y1, Y1
+	VPADDQ      Y1, Y13, Y1
+	VSUBPD      Y10, Y1, Y1
+	VPADDQ      Y14, Y11, Y14
+	VSUBPD      Y10, Y14, Y14
+	VPADDQ      Y2, Y3, Y2
+	VSUBPD      Y10, Y2, Y2
+	VPADDQ      Y4, Y0, Y4
+	VSUBPD      Y10, Y4, Y4
+	VPADDQ      Y15, Y7, Y15
+	VSUBPD      Y10, Y15, Y15
+	VMOVDQU     Y1, 2880(CX)
+	VMOVDQU     Y14, 2944(CX)
+	VMOVDQU     Y2, 3008(CX)
 	VMOVDQU     Y4, 3072(CX)
 	VMOVDQU     Y15, 3136(CX)
-	VPADDQ      Y3, Y12, Y3
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQU     10240(CX), Y2
-	VMOVDQU     9984(CX), Y12
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQU     10176(CX), Y2
-	VMOVDQU     9920(CX), Y15
-	VPADDQ      Y15, Y2, Y15
-	VMOVDQU     10112(CX), Y2
-	VMOVDQU     9856(CX), Y4
-	VPADDQ      Y4, Y2, Y4
-	VPSRLQ      $0x33, Y3, Y2
-	VPAND       Y1, Y3, Y3
-	VPOR        Y0, Y3, Y3
-	VPSRLQ      $0x33, Y10, Y13
-	VPAND       Y1, Y10, Y10
-	VPOR        Y0, Y10, Y10
-	VPSRLQ      $0x33, Y12, Y6
-	VPAND       Y1, Y12, Y12
-	VPOR        Y0, Y12, Y12
+	VPADDQ      Y9, Y8, Y9
+	VPADDQ      Y6, Y12, Y6
+	VMOVDQU     10176(CX), Y12
+	VPADDQ      9856(CX), Y12, Y12
+	VMOVDQU     10240(CX), Y8
+	VPADDQ      9920(CX), Y8, Y8
+	VMOVDQU     10304(CX), Y15
+	VPADDQ      9984(CX), Y15, Y15
+	VPSRLQ      $0x33, Y9, Y4
+	VPAND       Y5, Y9, Y9
+	VPOR        Y10, Y9, Y9
+	VPSRLQ      $0x33, Y6, Y2
+	VPAND       Y5, Y6, Y6
+	VPOR        Y10, Y6, Y6
+	VPSRLQ      $0x33, Y12, Y14
+	VPAND       Y5, Y12, Y12
+	VPOR        Y10, Y12, Y12
+	VPSRLQ      $0x33, Y8, Y1
+	VPAND       Y5, Y8, Y8
+	VPOR        Y10, Y8, Y8
 	VPSRLQ      $0x33, Y15, Y7
-	VPAND       Y1, Y15, Y15
-	VPOR        Y0, Y15, Y15
-	VPSRLQ      $0x33, Y4, Y5
-	VPAND       Y1, Y4, Y4
-	VPOR        Y0, Y4, Y4
-	VPMULUDQ    wordsAVX2<>+192(SB), Y5, Y5
-	VPADDQ      Y5, Y3, Y5
-	VSUBPD      Y0, Y5, Y5
-	VPADDQ      Y2, Y10, Y2
-	VSUBPD      Y0, Y2, Y2
-	VPADDQ      Y13, Y12, Y13
-	VSUBPD      Y0, Y13, Y13
-	VPADDQ      Y6, Y15, Y6
-	VSUBPD      Y0, Y6, Y6
-	VPADDQ      Y7, Y4, Y7
-	VSUBPD      Y0, Y7, Y0
-	VMOVDQU     Y5, 3840(CX)
-	VMOVDQU     Y2, 3904(CX)
-	VMOVDQU     Y13, 3968(CX)
-	VMOVDQU     Y6, 4032(CX)
-	VMOVDQU     Y0, 4096(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VPAND       Y5, Y15, Y15
+	VPOR        Y10, Y15, Y15
+	VPMULUDQ    wordsAVX2<>+192(SB), Y7, Y7
+	VPADDQ      Y7, Y9, Y7
+	VSUBPD      Y10, Y7, Y7
+	VPADDQ      Y4, Y6, Y4
+	VSUBPD      Y10, Y4, Y4
+	VPADDQ      Y2, Y12, Y2
+	VSUBPD      Y10, Y2, Y2
+	VPADDQ      Y14, Y8, Y14
+	VSUBPD      Y10, Y14, Y14
+	VPADDQ      Y1, Y15, Y1
+	VSUBPD      Y10, Y1, Y10
+	VMOVDQU     Y7, 3840(CX)
+	VMOVDQU     Y4, 3904(CX)
+	VMOVDQU     Y2, 3968(CX)
+	VMOVDQU     Y14, 4032(CX)
+	VMOVDQU     Y10, 4096(CX)
+	VMOVDQU     7360(CX), Y0
 	VMOVDQA     Y0, Y1
 	VMOVDQU     6400(CX), Y2
-	VMOVDQU     7360(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
 	VMOVDQU     wordsAVX2<>+384(SB), Y4
 	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU     7424(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7488(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
-	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     7552(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7616(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     6464(CX), Y6
-	VMOVDQU     7360(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     7424(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     7488(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     7552(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     7616(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
-	VMOVDQU     6528(CX), Y1
-	VMOVDQU     7360(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     7424(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     7488(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
 	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     7552(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     7616(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     6592(CX), Y3
-	VMOVDQU     7360(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     7424(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     7488(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     7552(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     7616(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     6656(CX), Y7
-	VMOVDQU     7360(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7424(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     7488(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
+	VFMADD231PD Y6, Y2, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
 	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7552(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y6
-	VMOVDQU     7616(CX), Y2
-	VFMADD231PD Y2, Y7, Y6
-	VSUBPD      Y6, Y4, Y10
-	VFMADD231PD Y2, Y7, Y10
-	VMOVDQU     wordsAVX2<>+704(SB), Y2
-	VPADDQ      Y6, Y2, Y6
-	VPADDQ      Y10, Y1, Y10
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
+	VMOVDQU     7488(CX), Y1
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     7552(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     7616(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     6464(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     6528(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     6592(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     6656(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y9, Y2, Y10
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
 	VPADDQ      Y8, Y8, Y5
 	VPADDQ      Y8, Y5, Y5
 	VPSLLQ      $0x04, Y8, Y8
 	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y10, Y10, Y12
-	VPADDQ      Y10, Y12, Y12
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y10, Y10, Y5
+	VPADDQ      Y10, Y5, Y5
 	VPSLLQ      $0x04, Y10, Y10
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y6, Y6, Y13
-	VPADDQ      Y6, Y13, Y13
-	VPSLLQ      $0x04, Y6, Y6
-	VPADDQ      Y6, Y13, Y6
-	VPADDQ      Y6, Y14, Y6
-	VMOVDQA     Y0, Y14
-	VMOVDQU     6080(CX), Y13
-	VMOVDQU     7040(CX), Y12
-	VFMADD231PD Y12, Y13, Y14
-	VSUBPD      Y14, Y4, Y11
-	VFMADD231PD Y12, Y13, Y11
-	VMOVDQU     wordsAVX2<>+448(SB), Y12
-	VPADDQ      Y14, Y12, Y14
-	VMOVDQU     wordsAVX2<>+416(SB), Y12
-	VPADDQ      Y11, Y12, Y11
-	VMOVDQA     Y0, Y12
-	VMOVDQU     7104(CX), Y5
-	VFMADD231PD Y5, Y13, Y12
-	VSUBPD      Y12, Y4, Y1
-	VFMADD231PD Y5, Y13, Y1
-	VMOVDQU     wordsAVX2<>+480(SB), Y5
-	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y1, Y14, Y1
-	VMOVDQA     Y0, Y14
-	VMOVDQU     7168(CX), Y5
-	VFMADD231PD Y5, Y13, Y14
-	VSUBPD      Y14, Y4, Y2
-	VFMADD231PD Y5, Y13, Y2
-	VMOVDQU     wordsAVX2<>+512(SB), Y5
-	VPADDQ      Y14, Y5, Y14
-	VPADDQ      Y2, Y12, Y2
-	VMOVDQA     Y0, Y12
-	VMOVDQU     7232(CX), Y5
-	VFMADD231PD Y5, Y13, Y12
-	VSUBPD      Y12, Y4, Y7
-	VFMADD231PD Y5, Y13, Y7
-	VMOVDQU     wordsAVX2<>+544(SB), Y5
-	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y7, Y14, Y7
-	VMOVDQA     Y0, Y14
-	VMOVDQU     7296(CX), Y5
-	VFMADD231PD Y5, Y13, Y14
-	VSUBPD      Y14, Y4, Y15
-	VFMADD231PD Y5, Y13, Y15
-	VMOVDQU     wordsAVX2<>+576(SB), Y5
-	VPADDQ      Y14, Y5, Y14
-	VPADDQ      Y15, Y12, Y15
-	VMOVDQA     Y0, Y12
-	VMOVDQU     6144(CX), Y5
-	VMOVDQU     7040(CX), Y13
-	VFMADD231PD Y13, Y5, Y12
-	VMOVDQU     Y6, 9856(CX)
-	VSUBPD      Y12, Y4, Y6
-	VFMADD231PD Y13, Y5, Y6
-	VPADDQ      Y12, Y2, Y12
-	VPADDQ      Y6, Y1, Y6
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7104(CX), Y2
-	VFMADD231PD Y2, Y5, Y1
-	VSUBPD      Y1, Y4, Y13
-	VFMADD231PD Y2, Y5, Y13
-	VPADDQ      Y1, Y7, Y1
-	VPADDQ      Y13, Y12, Y13
-	VMOVDQA     Y0, Y12
-	VMOVDQU     7168(CX), Y7
-	VFMADD231PD Y7, Y5, Y12
-	VSUBPD      Y12, Y4, Y2
-	VFMADD231PD Y7, Y5, Y2
-	VPADDQ      Y12, Y15, Y12
-	VPADDQ      Y2, Y1, Y2
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7232(CX), Y15
-	VFMADD231PD Y15, Y5, Y1
-	VSUBPD      Y1, Y4, Y7
-	VFMADD231PD Y15, Y5, Y7
-	VPADDQ      Y1, Y14, Y1
-	VPADDQ      Y7, Y12, Y7
-	VMOVDQA     Y0, Y12
-	VMOVDQU     7296(CX), Y14
-	VFMADD231PD Y14, Y5, Y12
-	VSUBPD      Y12, Y4, Y15
-	VFMADD231PD Y14, Y5, Y15
-	VMOVDQU     wordsAVX2<>+608(SB), Y14
-	VPADDQ      Y12, Y14, Y12
-	VPADDQ      Y15, Y1, Y15
-	VMOVDQA     Y0, Y1
-	VMOVDQU     6208(CX), Y14
-	VMOVDQU     7040(CX), Y5
-	VFMADD231PD Y5, Y14, Y1
-	VMOVDQU     Y10, 9920(CX)
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y5, Y14, Y10
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y10, Y13, Y10
-	VMOVDQA     Y0, Y13
-	VMOVDQU     7104(CX), Y2
-	VFMADD231PD Y2, Y14, Y13
-	VSUBPD      Y13, Y4, Y5
-	VFMADD231PD Y2, Y14, Y5
-	VPADDQ      Y13, Y7, Y13
-	VPADDQ      Y5, Y1, Y5
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7168(CX), Y7
-	VFMADD231PD Y7, Y14, Y1
-	VSUBPD      Y1, Y4, Y2
-	VFMADD231PD Y7, Y14, Y2
-	VPADDQ      Y1, Y15, Y1
-	VPADDQ      Y2, Y13, Y2
-	VMOVDQA     Y0, Y13
-	VMOVDQU     7232(CX), Y15
-	VFMADD231PD Y15, Y14, Y13
-	VSUBPD      Y13, Y4, Y7
-	VFMADD231PD Y15, Y14, Y7
-	VPADDQ      Y13, Y12, Y13
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     7296(CX), Y12
-	VFMADD231PD Y12, Y14, Y1
-	VSUBPD      Y1, Y4, Y15
-	VFMADD231PD Y12, Y14, Y15
-	VMOVDQU     wordsAVX2<>+640(SB), Y12
-	VPADDQ      Y1, Y12, Y1
-	VPADDQ      Y15, Y13, Y15
-	VMOVDQA     Y0, Y13
-	VMOVDQU     6272(CX), Y12
-	VMOVDQU     7040(CX), Y14
-	VFMADD231PD Y14, Y12, Y13
-	VMOVDQU     Y9, 9984(CX)
-	VSUBPD      Y13, Y4, Y9
-	VFMADD231PD Y14, Y12, Y9
-	VPADDQ      Y13, Y2, Y13
-	VPADDQ      Y9, Y5, Y9
-	VMOVDQA     Y0, Y5
-	VMOVDQU     7104(CX), Y2
-	VFMADD231PD Y2, Y12, Y5
-	VSUBPD      Y5, Y4, Y14
-	VFMADD231PD Y2, Y12, Y14
-	VPADDQ      Y5, Y7, Y5
-	VPADDQ      Y14, Y13, Y14
-	VMOVDQA     Y0, Y13
-	VMOVDQU     7168(CX), Y7
-	VFMADD231PD Y7, Y12, Y13
-	VSUBPD      Y13, Y4, Y2
-	VFMADD231PD Y7, Y12, Y2
-	VPADDQ      Y13, Y15, Y13
-	VPADDQ      Y2, Y5, Y2
-	VMOVDQA     Y0, Y5
-	VMOVDQU     7232(CX), Y15
-	VFMADD231PD Y15, Y12, Y5
-	VSUBPD      Y5, Y4, Y7
-	VFMADD231PD Y15, Y12, Y7
-	VPADDQ      Y5, Y1, Y5
-	VPADDQ      Y7, Y13, Y7
-	VMOVDQA     Y0, Y13
-	VMOVDQU     7296(CX), Y1
-	VFMADD231PD Y1, Y12, Y13
-	VSUBPD      Y13, Y4, Y15
-	VFMADD231PD Y1, Y12, Y15
-	VMOVDQU     wordsAVX2<>+672(SB), Y1
-	VPADDQ      Y13, Y1, Y13
-	VPADDQ      Y15, Y5, Y15
-	VMOVDQA     Y0, Y5
-	VMOVDQU     6336(CX), Y1
-	VMOVDQU     7040(CX), Y12
-	VFMADD231PD Y12, Y1, Y5
-	VMOVDQU     Y8, 10048(CX)
-	VSUBPD      Y5, Y4, Y8
-	VFMADD231PD Y12, Y1, Y8
-	VPADDQ      Y5, Y2, Y5
-	VPADDQ      Y8, Y14, Y8
-	VMOVDQA     Y0, Y14
-	VMOVDQU     7104(CX), Y2
-	VFMADD231PD Y2, Y1, Y14
-	VSUBPD      Y14, Y4, Y12
-	VFMADD231PD Y2, Y1, Y12
-	VPADDQ      Y14, Y7, Y14
-	VPADDQ      Y12, Y5, Y12
-	VMOVDQA     Y0, Y5
-	VMOVDQU     7168(CX), Y7
-	VFMADD231PD Y7, Y1, Y5
-	VSUBPD      Y5, Y4, Y2
-	VFMADD231PD Y7, Y1, Y2
-	VPADDQ      Y5, Y15, Y5
-	VPADDQ      Y2, Y14, Y2
-	VMOVDQA     Y0, Y14
-	VMOVDQU     7232(CX), Y15
-	VFMADD231PD Y15, Y1, Y14
-	VSUBPD      Y14, Y4, Y7
-	VFMADD231PD Y15, Y1, Y7
-	VPADDQ      Y14, Y13, Y14
-	VPADDQ      Y7, Y5, Y7
-	VMOVDQA     Y0, Y0
-	VMOVDQU     7296(CX), Y5
-	VFMADD231PD Y5, Y1, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y5, Y1, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y5
-	VPADDQ      Y0, Y5, Y0
-	VPADDQ      Y4, Y14, Y4
-	VPADDQ      Y12, Y12, Y14
-	VPADDQ      Y12, Y14, Y14
+	VPADDQ      Y10, Y5, Y10
+	VPADDQ      9984(CX), Y10, Y10
+	VPADDQ      Y12, Y12, Y5
+	VPADDQ      Y12, Y5, Y5
 	VPSLLQ      $0x04, Y12, Y12
-	VPADDQ      Y12, Y14, Y12
+	VPADDQ      Y12, Y5, Y12
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     7040(CX), Y15
+	VMOVDQA     Y15, Y5
+	VMOVDQU     6080(CX), Y14
+	VFMADD213PD Y3, Y14, Y5
+	VSUBPD      Y5, Y4, Y9
+	VFMADD231PD Y15, Y14, Y9
+	VPADDQ      wordsAVX2<>+448(SB), Y5, Y5
+	VPADDQ      wordsAVX2<>+416(SB), Y9, Y9
+	VMOVDQU     7104(CX), Y2
+	VMOVDQA     Y2, Y7
+	VFMADD213PD Y3, Y14, Y7
+	VSUBPD      Y7, Y4, Y1
+	VFMADD231PD Y2, Y14, Y1
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQU     7168(CX), Y5
+	VMOVDQA     Y5, Y6
+	VFMADD213PD Y3, Y14, Y6
+	VSUBPD      Y6, Y4, Y0
+	VFMADD231PD Y5, Y14, Y0
+	VPADDQ      wordsAVX2<>+512(SB), Y6, Y6
+	VPADDQ      Y0, Y7, Y0
+	VMOVDQU     7232(CX), Y7
+	VMOVDQU     Y12, 9984(CX)
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y14, Y12
+	VMOVDQU     Y10, 9920(CX)
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y7, Y14, Y10
+	VPADDQ      wordsAVX2<>+544(SB), Y12, Y12
+	VPADDQ      Y10, Y6, Y10
+	VMOVDQU     7296(CX), Y6
+	VMOVDQU     Y8, 9856(CX)
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y14, Y8
+	VMOVDQU     Y11, 10048(CX)
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y6, Y14, Y11
+	VPADDQ      wordsAVX2<>+576(SB), Y8, Y8
+	VPADDQ      Y11, Y12, Y11
+	VMOVDQA     Y15, Y12
+	VMOVDQU     6144(CX), Y14
+	VFMADD213PD Y3, Y14, Y12
+	VMOVDQU     Y13, 10112(CX)
+	VSUBPD      Y12, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y12, Y0, Y12
+	VPADDQ      Y13, Y1, Y13
+	VMOVDQA     Y2, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y0
+	VFMADD231PD Y2, Y14, Y0
+	VPADDQ      Y1, Y10, Y1
+	VPADDQ      Y0, Y12, Y0
+	VMOVDQA     Y5, Y12
+	VFMADD213PD Y3, Y14, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y5, Y14, Y10
 	VPADDQ      Y12, Y11, Y12
-	VPADDQ      Y2, Y2, Y11
-	VPADDQ      Y2, Y11, Y11
-	VPSLLQ      $0x04, Y2, Y2
-	VPADDQ      Y2, Y11, Y2
-	VPADDQ      Y2, Y6, Y2
-	VPADDQ      Y7, Y7, Y6
-	VPADDQ      Y7, Y6, Y6
-	VPSLLQ      $0x04, Y7, Y7
-	VPADDQ      Y7, Y6, Y7
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y4, Y4, Y10
-	VPADDQ      Y4, Y10, Y10
-	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y10, Y4
-	VPADDQ      Y4, Y9, Y4
-	VPADDQ      Y0, Y0, Y9
-	VPADDQ      Y0, Y9, Y9
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y9, Y0
-	VPADDQ      Y0, Y8, Y0
-	VPADDQ      wordsAVX2<>+0(SB), Y12, Y8
-	VPSUBQ      Y3, Y8, Y8
-	VPADDQ      wordsAVX2<>+32(SB), Y2, Y9
-	VMOVDQU     10048(CX), Y10
-	VPSUBQ      Y10, Y9, Y9
-	VPADDQ      wordsAVX2<>+64(SB), Y7, Y6
-	VMOVDQU     9984(CX), Y11
-	VPSUBQ      Y11, Y6, Y11
-	VPADDQ      wordsAVX2<>+96(SB), Y4, Y6
-	VMOVDQU     9920(CX), Y14
-	VPSUBQ      Y14, Y6, Y14
-	VPADDQ      wordsAVX2<>+128(SB), Y0, Y6
-	VMOVDQU     9856(CX), Y5
-	VPSUBQ      Y5, Y6, Y5
-	VPSRLQ      $0x33, Y8, Y6
-	VMOVDQU     wordsAVX2<>+288(SB), Y1
-	VMOVDQU     Y0, 10112(CX)
-	VMOVDQU     wordsAVX2<>+320(SB), Y0
-	VPAND       Y1, Y8, Y8
-	VPOR        Y0, Y8, Y8
-	VPSRLQ      $0x33, Y9, Y13
-	VPAND       Y1, Y9, Y9
-	VPOR        Y0, Y9, Y9
-	VMOVDQU     Y4, 10176(CX)
-	VPSRLQ      $0x33, Y11, Y4
-	VPAND       Y1, Y11, Y11
-	VPOR        Y0, Y11, Y11
-	VPSRLQ      $0x33, Y14, Y15
-	VPAND       Y1, Y14, Y14
-	VPOR        Y0, Y14, Y14
-	VMOVDQU     Y7, 10240(CX)
-	VPSRLQ      $0x33, Y5, Y7
-	VPAND       Y1, Y5, Y5
-	VPOR        Y0, Y5, Y5
-	VPMULUDQ    wordsAVX2<>+192(SB), Y7, Y7
-	VPADDQ      Y7, Y8, Y7
-	VSUBPD      Y0, Y7, Y7
-	VPADDQ      Y6, Y9, Y6
-	VSUBPD      Y0, Y6, Y6
+	VPADDQ      Y10, Y1, Y10
+	VMOVDQA     Y7, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y11
+	VFMADD231PD Y7, Y14, Y11
+	VPADDQ      Y1, Y8, Y1
+	VPADDQ      Y11, Y12, Y11
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y14, Y12
+	VSUBPD      Y12, Y4, Y8
+	VFMADD231PD Y6, Y14, Y8
+	VPADDQ      wordsAVX2<>+608(SB), Y12, Y12
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQA     Y15, Y1
+	VMOVDQU     6208(CX), Y14
+	VFMADD213PD Y3, Y14, Y1
+	VMOVDQU     Y13, 10176(CX)
+	VSUBPD      Y1, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y1, Y10, Y1
+	VPADDQ      Y13, Y0, Y13
+	VMOVDQA     Y2, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y10
+	VFMADD231PD Y2, Y14, Y10
+	VPADDQ      Y0, Y11, Y0
+	VPADDQ      Y10, Y1, Y10
+	VMOVDQA     Y5, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y11
+	VFMADD231PD Y5, Y14, Y11
+	VPADDQ      Y1, Y8, Y1
+	VPADDQ      Y11, Y0, Y11
+	VMOVDQA     Y7, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y8
+	VFMADD231PD Y7, Y14, Y8
+	VPADDQ      Y0, Y12, Y0
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQA     Y6, Y1
+	VFMADD213PD Y3, Y14, Y1
+	VSUBPD      Y1, Y4, Y12
+	VFMADD231PD Y6, Y14, Y12
+	VPADDQ      wordsAVX2<>+640(SB), Y1, Y1
+	VPADDQ      Y12, Y0, Y12
+	VMOVDQA     Y15, Y0
+	VMOVDQU     6272(CX), Y14
+	VFMADD213PD Y3, Y14, Y0
+	VMOVDQU     Y13, 10240(CX)
+	VSUBPD      Y0, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y0, Y11, Y0
+	VPADDQ      Y13, Y10, Y13
+	VMOVDQA     Y2, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y11
+	VFMADD231PD Y2, Y14, Y11
+	VPADDQ      Y10, Y8, Y10
+	VPADDQ      Y11, Y0, Y11
+	VMOVDQA     Y5, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y8
+	VFMADD231PD Y5, Y14, Y8
+	VPADDQ      Y0, Y12, Y0
+	VPADDQ      Y8, Y10, Y8
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y7, Y14, Y12
+	VPADDQ      Y10, Y1, Y10
+	VPADDQ      Y12, Y0, Y12
+	VMOVDQA     Y6, Y0
+	VFMADD213PD Y3, Y14, Y0
+	VSUBPD      Y0, Y4, Y1
+	VFMADD231PD Y6, Y14, Y1
+	VPADDQ      wordsAVX2<>+672(SB), Y0, Y0
+	VPADDQ      Y1, Y10, Y1
+	VMOVDQA     Y15, Y10
+	VMOVDQU     6336(CX), Y14
+	VFMADD213PD Y3, Y14, Y10
+	VMOVDQU     Y13, 10304(CX)
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y15, Y14, Y13
+	VPADDQ      Y10, Y8, Y10
 	VPADDQ      Y13, Y11, Y13
-	VSUBPD      Y0, Y13, Y13
-	VPADDQ      Y4, Y14, Y4
-	VSUBPD      Y0, Y4, Y4
-	VPADDQ      Y15, Y5, Y15
-	VSUBPD      Y0, Y15, Y15
-	VMOVDQU     Y7, 7680(CX)
-	VMOVDQU     Y6, 7744(CX)
-	VMOVDQU     Y13, 7808(CX)
+	VMOVDQA     Y2, Y11
+	VFMADD213PD Y3, Y14, Y11
+	VSUBPD      Y11, Y4, Y8
+	VFMADD231PD Y2, Y14, Y8
+	VPADDQ      Y11, Y12, Y11
+	VPADDQ      Y8, Y10, Y8
+	VMOVDQA     Y5, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y5, Y14, Y12
+	VPADDQ      Y10, Y1, Y10
+	VPADDQ      Y12, Y11, Y12
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y14, Y11
+	VSUBPD      Y11, Y4, Y1
+	VFMADD231PD Y7, Y14, Y1
+	VPADDQ      Y11, Y0, Y11
+	VPADDQ      Y1, Y10, Y1
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y14, Y10
+	VSUBPD      Y10, Y4, Y4
+	VFMADD231PD Y6, Y14, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y10, Y10
+	VPADDQ      Y4, Y11, Y4
+	VPADDQ      Y8, Y8, Y11
+	VPADDQ      Y8, Y11, Y11
+	VPSLLQ      $0x04, Y8, Y8
+	VPADDQ      Y8, Y11, Y8
+	VPADDQ      Y8, Y9, Y8
+	VPADDQ      Y12, Y12, Y9
+	VPADDQ      Y12, Y9, Y9
+	VPSLLQ      $0x04, Y12, Y12
+	VPADDQ      Y12, Y9, Y12
+	VPADDQ      10176(CX), Y12, Y12
+	VPADDQ      Y1, Y1, Y9
+	VPADDQ      Y1, Y9, Y9
+	VPSLLQ      $0x04, Y1, Y1
+	VPADDQ      Y1, Y9, Y1
+	VPADDQ      10240(CX), Y1, Y1
+	VPADDQ      Y4, Y4, Y9
+	VPADDQ      Y4, Y9, Y9
+	VPSLLQ      $0x04, Y4, Y4
+	VPADDQ      Y4, Y9, Y4
+	VPADDQ      10304(CX), Y4, Y4
+	VPADDQ      Y10, Y10, Y9
+	VPADDQ      Y10, Y9, Y9
+	VPSLLQ      $0x04, Y10, Y10
+	VPADDQ      Y10, Y9, Y10
+	VPADDQ      Y10, Y13, Y10
+	VPADDQ      wordsAVX2<>+0(SB), Y8, Y13
+	VMOVDQU     10112(CX), Y9
+	VPSUBQ      Y9, Y13, Y13
+	VPADDQ      wordsAVX2<>+32(SB), Y12, Y11
+	VMOVDQU     10048(CX), Y6
+	VPSUBQ      Y6, Y11, Y11
+	VPADDQ      wordsAVX2<>+64(SB), Y1, Y14
+	VMOVDQU     9856(CX), Y3
+	VPSUBQ      Y3, Y14, Y3
+	VPADDQ      wordsAVX2<>+96(SB), Y4, Y14
+	VMOVDQU     9920(CX), Y0
+	VPSUBQ      Y0, Y14, Y0
+	VPADDQ      wordsAVX2<>+128(SB), Y10, Y14
+	VMOVDQU     9984(CX), Y7
+	VPSUBQ      Y7, Y14, Y7
+	VPSRLQ      $0x33, Y13, Y14
+	VMOVDQU     wordsAVX2<>+288(SB), Y5
+	VMOVDQU     Y10, 10304(CX)
+	VMOVDQU     wordsAVX2<>+320(SB), Y10
+	VPAND       Y5, Y13, Y13
+	VPOR        Y10, Y13, Y13
+	VPSRLQ      $0x33, Y11, Y2
+	VPAND       Y5, Y11, Y11
+	VPOR        Y10, Y11, Y11
+	VMOVDQU     Y4, 10240(CX)
+	VPSRLQ      $0x33, Y3, Y4
+	VPAND       Y5, Y3, Y3
+	VPOR        Y10, Y3, Y3
+	VPSRLQ      $0x33, Y0, Y15
+	VPAND       Y5, Y0, Y0
+	VPOR        Y10, Y0, Y0
+	VMOVDQU     Y1, 10176(CX)
+	VPSRLQ      $0x33, Y7, Y1
+	VPAND       Y5, Y7, Y7
+	VPOR        Y10, Y7, Y7
+	VPMULUDQ    wordsAVX2<>+192(SB), Y1, Y1
+	VPADDQ      Y1, Y13, Y1
+	VSUBPD      Y10, Y1, Y1
+	VPADDQ      Y14, Y11, Y14
+	VSUBPD      Y10, Y14, Y14
+	VPADDQ      Y2, Y3, Y2
+	VSUBPD      Y10, Y2, Y2
+	VPADDQ      Y4, Y0, Y4
+	VSUBPD      Y10, Y4, Y4
+	VPADDQ      Y15, Y7, Y15
+	VSUBPD      Y10, Y15, Y15
+	VMOVDQU     Y1, 7680(CX)
+	VMOVDQU     Y14, 7744(CX)
+	VMOVDQU     Y2, 7808(CX)
 	VMOVDQU     Y4, 7872(CX)
 	VMOVDQU     Y15, 7936(CX)
-	VPADDQ      Y3, Y12, Y3
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQU     10240(CX), Y2
-	VMOVDQU     9984(CX), Y12
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQU     10176(CX), Y2
-	VMOVDQU     9920(CX), Y15
-	VPADDQ      Y15, Y2, Y15
-	VMOVDQU     10112(CX), Y2
-	VMOVDQU     9856(CX), Y4
-	VPADDQ      Y4, Y2, Y4
-	VPSRLQ      $0x33, Y3, Y2
-	VPAND       Y1, Y3, Y3
-	VPOR        Y0, Y3, Y3
-	VPSRLQ      $0x33, Y10, Y13
-	VPAND       Y1, Y10, Y10
-	VPOR        Y0, Y10, Y10
-	VPSRLQ      $0x33, Y12, Y6
-	VPAND       Y1, Y12, Y12
-	VPOR        Y0, Y12, Y12
+	VPADDQ      Y9, Y8, Y9
+	VPADDQ      Y6, Y12, Y6
+	VMOVDQU     10176(CX), Y12
+	VPADDQ      9856(CX), Y12, Y12
+	VMOVDQU     10240(CX), Y8
+	VPADDQ      9920(CX), Y8, Y8
+	VMOVDQU     10304(CX), Y15
+	VPADDQ      9984(CX), Y15, Y15
+	VPSRLQ      $0x33, Y9, Y4
+	VPAND       Y5, Y9, Y9
+	VPOR        Y10, Y9, Y9
+	VPSRLQ      $0x33, Y6, Y2
+	VPAND       Y5, Y6, Y6
+	VPOR        Y10, Y6, Y6
+	VPSRLQ      $0x33, Y12, Y14
+	VPAND       Y5, Y12, Y12
+	VPOR        Y10, Y12, Y12
+	VPSRLQ      $0x33, Y8, Y1
+	VPAND       Y5, Y8, Y8
+	VPOR        Y10, Y8, Y8
 	VPSRLQ      $0x33, Y15, Y7
-	VPAND       Y1, Y15, Y15
-	VPOR        Y0, Y15, Y15
-	VPSRLQ      $0x33, Y4, Y5
-	VPAND       Y1, Y4, Y4
-	VPOR        Y0, Y4, Y4
-	VPMULUDQ    wordsAVX2<>+192(SB), Y5, Y5
-	VPADDQ      Y5, Y3, Y5
-	VSUBPD      Y0, Y5, Y5
-	VPADDQ      Y2, Y10, Y2
-	VSUBPD      Y0, Y2, Y2
-	VPADDQ      Y13, Y12, Y13
-	VSUBPD      Y0, Y13, Y13
-	VPADDQ      Y6, Y15, Y6
-	VSUBPD      Y0, Y6, Y6
-	VPADDQ      Y7, Y4, Y7
-	VSUBPD      Y0, Y7, Y0
-	VMOVDQU     Y5, 8640(CX)
-	VMOVDQU     Y2, 8704(CX)
-	VMOVDQU     Y13, 8768(CX)
-	VMOVDQU     Y6, 8832(CX)
-	VMOVDQU     Y0, 8896(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VPAND       Y5, Y15, Y15
+	VPOR        Y10, Y15, Y15
+	VPMULUDQ    wordsAVX2<>+192(SB), Y7, Y7
+	VPADDQ      Y7, Y9, Y7
+	VSUBPD      Y10, Y7, Y7
+	VPADDQ      Y4, Y6, Y4
+	VSUBPD      Y10, Y4, Y4
+	VPADDQ      Y2, Y12, Y2
+	VSUBPD      Y10, Y2, Y2
+	VPADDQ      Y14, Y8, Y14
+	VSUBPD      Y10, Y14, Y14
+	VPADDQ      Y1, Y15, Y1
+	VSUBPD      Y10, Y1, Y10
+	VMOVDQU     Y7, 8640(CX)
+	VMOVDQU     Y4, 8704(CX)
+	VMOVDQU     Y2, 8768(CX)
+	VMOVDQU     Y14, 8832(CX)
+	VMOVDQU     Y10, 8896(CX)
+	VMOVDQU     960(CX), Y0
 	VMOVDQA     Y0, Y1
 	VMOVDQU     1920(CX), Y2
-	VMOVDQU     960(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
 	VMOVDQU     wordsAVX2<>+384(SB), Y4
 	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU     1024(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     1088(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
-	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     1152(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     1216(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     1984(CX), Y6
-	VMOVDQU     960(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     1024(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     1088(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     1152(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     1216(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
-	VMOVDQU     2048(CX), Y1
-	VMOVDQU     960(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     1024(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     1088(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
 	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     1152(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     1216(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     2112(CX), Y3
-	VMOVDQU     960(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     1024(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     1088(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     1152(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     1216(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     2176(CX), Y7
-	VMOVDQU     960(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     1024(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     1088(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
+	VFMADD231PD Y6, Y2, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
 	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     1152(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y0
-	VMOVDQU     1216(CX), Y6
-	VFMADD231PD Y6, Y7, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y6, Y7, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y6
-	VPADDQ      Y0, Y6, Y0
-	VPADDQ      Y4, Y1, Y4
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
+	VMOVDQU     1088(CX), Y1
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     1152(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     1216(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     1984(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     2048(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     2112(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     2176(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y4
+	VFMADD231PD Y9, Y2, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y4, Y14, Y4
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
 	VPADDQ      Y8, Y8, Y5
 	VPADDQ      Y8, Y5, Y5
 	VPSLLQ      $0x04, Y8, Y8
 	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y4, Y4, Y12
-	VPADDQ      Y4, Y12, Y12
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y4, Y4, Y5
+	VPADDQ      Y4, Y5, Y5
 	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y12, Y4
-	VPADDQ      Y4, Y13, Y4
-	VPADDQ      Y0, Y0, Y13
-	VPADDQ      Y0, Y13, Y13
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y13, Y0
-	VPADDQ      Y0, Y14, Y0
-	VMOVDQU     640(CX), Y14
-	VPADDQ      Y14, Y14, Y14
-	VPADDQ      Y3, Y14, Y13
-	VPADDQ      wordsAVX2<>+0(SB), Y14, Y14
-	VPSUBQ      Y3, Y14, Y3
-	VMOVDQU     704(CX), Y14
-	VPADDQ      Y14, Y14, Y14
-	VPADDQ      Y8, Y14, Y12
-	VPADDQ      wordsAVX2<>+32(SB), Y14, Y14
-	VPSUBQ      Y8, Y14, Y8
-	VMOVDQU     768(CX), Y14
-	VPADDQ      Y14, Y14, Y14
-	VPADDQ      Y9, Y14, Y11
-	VPADDQ      wordsAVX2<>+64(SB), Y14, Y14
-	VPSUBQ      Y9, Y14, Y9
-	VMOVDQU     832(CX), Y14
-	VPADDQ      Y14, Y14, Y14
-	VPADDQ      Y4, Y14, Y5
-	VPADDQ      wordsAVX2<>+96(SB), Y14, Y14
-	VPSUBQ      Y4, Y14, Y4
-	VMOVDQU     896(CX), Y14
-	VPADDQ      Y14, Y14, Y14
-	VPADDQ      Y0, Y14, Y1
-	VPADDQ      wordsAVX2<>+128(SB), Y14, Y14
-	VPSUBQ      Y0, Y14, Y0
-	VPSRLQ      $0x33, Y13, Y14
-	VMOVDQU     wordsAVX2<>+288(SB), Y6
-	VMOVDQU     wordsAVX2<>+320(SB), Y7
-	VPAND       Y6, Y13, Y13
-	VPOR        Y7, Y13, Y13
-	VPSRLQ      $0x33, Y12, Y2
-	VPAND       Y6, Y12, Y12
-	VPOR        Y7, Y12, Y12
-	VPSRLQ      $0x33, Y11, Y10
-	VPAND       Y6, Y11, Y11
-	VPOR        Y7, Y11, Y11
+	VPADDQ      Y4, Y5, Y4
+	VPADDQ      9984(CX), Y4, Y4
+	VPADDQ      Y12, Y12, Y5
+	VPADDQ      Y12, Y5, Y5
+	VPSLLQ      $0x04, Y12, Y12
+	VPADDQ      Y12, Y5, Y12
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     640(CX), Y15
+	VPADDQ      Y15, Y15, Y15
+	VPADDQ      Y13, Y15, Y5
+	VPADDQ      wordsAVX2<>+0(SB), Y15, Y15
+	VPSUBQ      Y13, Y15, Y13
+	VMOVDQU     704(CX), Y15
+	VPADDQ      Y15, Y15, Y15
+	VPADDQ      Y11, Y15, Y14
+	VPADDQ      wordsAVX2<>+32(SB), Y15, Y15
+	VPSUBQ      Y11, Y15, Y11
+	VMOVDQU     768(CX), Y15
+	VPADDQ      Y15, Y15, Y15
+	VPADDQ      Y8, Y15, Y9
+	VPADDQ      wordsAVX2<>+64(SB), Y15, Y15
+	VPSUBQ      Y8, Y15, Y8
+	VMOVDQU     832(CX), Y15
+	VPADDQ      Y15, Y15, Y15
+	VPADDQ      Y4, Y15, Y2
+	VPADDQ      wordsAVX2<>+96(SB), Y15, Y15
+	VPSUBQ      Y4, Y15, Y4
+	VMOVDQU     896(CX), Y15
+	VPADDQ      Y15, Y15, Y15
+	VPADDQ      Y12, Y15, Y3
+	VPADDQ      wordsAVX2<>+128(SB), Y15, Y15
+	VPSUBQ      Y12, Y15, Y12
 	VPSRLQ      $0x33, Y5, Y15
-	VPAND       Y6, Y5, Y5
+	VMOVDQU     wordsAVX2<>+288(SB), Y10
+	VMOVDQU     wordsAVX2<>+320(SB), Y7
+	VPAND       Y10, Y5, Y5
 	VPOR        Y7, Y5, Y5
-	VMOVDQU     Y0, 9856(CX)
-	VPSRLQ      $0x33, Y1, Y0
-	VPAND       Y6, Y1, Y1
-	VPOR        Y7, Y1, Y1
-	VPMULUDQ    wordsAVX2<>+192(SB), Y0, Y0
-	VPADDQ      Y0, Y13, Y0
-	VSUBPD      Y7, Y0, Y0
-	VPADDQ      Y14, Y12, Y14
-	VSUBPD      Y7, Y14, Y14
-	VPADDQ      Y2, Y11, Y2
-	VSUBPD      Y7, Y2, Y2
-	VPADDQ      Y10, Y5, Y10
-	VSUBPD      Y7, Y10, Y10
-	VPADDQ      Y15, Y1, Y15
-	VSUBPD      Y7, Y15, Y15
-	VMOVDQU     Y0, 4480(CX)
-	VMOVDQU     Y14, 4544(CX)
-	VMOVDQU     Y2, 4608(CX)
-	VMOVDQU     Y10, 4672(CX)
-	VMOVDQU     Y15, 4736(CX)
-	VPSRLQ      $0x33, Y3, Y15
-	VPAND       Y6, Y3, Y3
-	VPOR        Y7, Y3, Y3
-	VPSRLQ      $0x33, Y8, Y10
-	VPAND       Y6, Y8, Y8
-	VPOR        Y7, Y8, Y8
-	VPSRLQ      $0x33, Y9, Y2
-	VPAND       Y6, Y9, Y9
+	VPSRLQ      $0x33, Y14, Y1
+	VPAND       Y10, Y14, Y14
+	VPOR        Y7, Y14, Y14
+	VPSRLQ      $0x33, Y9, Y6
+	VPAND       Y10, Y9, Y9
 	VPOR        Y7, Y9, Y9
-	VPSRLQ      $0x33, Y4, Y14
-	VPAND       Y6, Y4, Y4
-	VPOR        Y7, Y4, Y4
-	VMOVDQU     9856(CX), Y0
-	VPSRLQ      $0x33, Y0, Y1
-	VPAND       Y6, Y0, Y0
-	VPOR        Y7, Y0, Y0
-	VPMULUDQ    wordsAVX2<>+192(SB), Y1, Y1
-	VPADDQ      Y1, Y3, Y1
-	VSUBPD      Y7, Y1, Y1
-	VPADDQ      Y15, Y8, Y15
-	VSUBPD      Y7, Y15, Y15
-	VPADDQ      Y10, Y9, Y10
-	VSUBPD      Y7, Y10, Y10
-	VPADDQ      Y2, Y4, Y2
-	VSUBPD      Y7, Y2, Y2
-	VPADDQ      Y14, Y0, Y14
-	VSUBPD      Y7, Y14, Y14
-	VMOVDQU     Y1, 4160(CX)
-	VMOVDQU     Y15, 4224(CX)
-	VMOVDQU     Y10, 4288(CX)
-	VMOVDQU     Y2, 4352(CX)
-	VMOVDQU     Y14, 4416(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y14
-	VMOVDQA     Y14, Y2
-	VMOVDQU     6720(CX), Y10
-	VMOVDQU     5760(CX), Y15
-	VFMADD231PD Y15, Y10, Y2
-	VMOVDQU     wordsAVX2<>+384(SB), Y1
-	VSUBPD      Y2, Y1, Y0
-	VFMADD231PD Y15, Y10, Y0
-	VMOVDQU     wordsAVX2<>+448(SB), Y15
-	VPADDQ      Y2, Y15, Y2
-	VMOVDQU     wordsAVX2<>+416(SB), Y15
-	VPADDQ      Y0, Y15, Y0
-	VMOVDQA     Y14, Y15
-	VMOVDQU     5824(CX), Y4
-	VFMADD231PD Y4, Y10, Y15
-	VSUBPD      Y15, Y1, Y9
-	VFMADD231PD Y4, Y10, Y9
-	VMOVDQU     wordsAVX2<>+480(SB), Y4
-	VPADDQ      Y15, Y4, Y15
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y14, Y2
-	VMOVDQU     5888(CX), Y4
-	VFMADD231PD Y4, Y10, Y2
-	VSUBPD      Y2, Y1, Y8
-	VFMADD231PD Y4, Y10, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y4
-	VPADDQ      Y2, Y4, Y2
-	VPADDQ      Y8, Y15, Y8
-	VMOVDQA     Y14, Y15
-	VMOVDQU     5952(CX), Y4
-	VFMADD231PD Y4, Y10, Y15
-	VSUBPD      Y15, Y1, Y3
-	VFMADD231PD Y4, Y10, Y3
-	VMOVDQU     wordsAVX2<>+544(SB), Y4
-	VPADDQ      Y15, Y4, Y15
-	VPADDQ      Y3, Y2, Y3
-	VMOVDQA     Y14, Y2
-	VMOVDQU     6016(CX), Y4
-	VFMADD231PD Y4, Y10, Y2
-	VSUBPD      Y2, Y1, Y6
-	VFMADD231PD Y4, Y10, Y6
-	VMOVDQU     wordsAVX2<>+576(SB), Y4
-	VPADDQ      Y2, Y4, Y2
-	VPADDQ      Y6, Y15, Y6
-	VMOVDQA     Y14, Y15
-	VMOVDQU     6784(CX), Y4
-	VMOVDQU     5760(CX), Y10
-	VFMADD231PD Y10, Y4, Y15
-	VSUBPD      Y15, Y1, Y5
-	VFMADD231PD Y10, Y4, Y5
-	VPADDQ      Y15, Y8, Y15
-	VPADDQ      Y5, Y9, Y5
-	VMOVDQA     Y14, Y9
-	VMOVDQU     5824(CX), Y8
-	VFMADD231PD Y8, Y4, Y9
-	VSUBPD      Y9, Y1, Y10
-	VFMADD231PD Y8, Y4, Y10
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y10, Y15, Y10
-	VMOVDQA     Y14, Y15
-	VMOVDQU     5888(CX), Y3
-	VFMADD231PD Y3, Y4, Y15
-	VSUBPD      Y15, Y1, Y8
-	VFMADD231PD Y3, Y4, Y8
-	VPADDQ      Y15, Y6, Y15
-	VPADDQ      Y8, Y9, Y8
-	VMOVDQA     Y14, Y9
-	VMOVDQU     5952(CX), Y6
-	VFMADD231PD Y6, Y4, Y9
-	VSUBPD      Y9, Y1, Y3
-	VFMADD231PD Y6, Y4, Y3
-	VPADDQ      Y9, Y2, Y9
-	VPADDQ      Y3, Y15, Y3
-	VMOVDQA     Y14, Y15
-	VMOVDQU     6016(CX), Y2
-	VFMADD231PD Y2, Y4, Y15
-	VSUBPD      Y15, Y1, Y6
-	VFMADD231PD Y2, Y4, Y6
-	VMOVDQU     wordsAVX2<>+608(SB), Y2
-	VPADDQ      Y15, Y2, Y15
-	VPADDQ      Y6, Y9, Y6
-	VMOVDQA     Y14, Y9
-	VMOVDQU     6848(CX), Y2
-	VMOVDQU     5760(CX), Y4
-	VFMADD231PD Y4, Y2, Y9
-	VSUBPD      Y9, Y1, Y11
-	VFMADD231PD Y4, Y2, Y11
-	VPADDQ      Y9, Y8, Y9
-	VPADDQ      Y11, Y10, Y11
-	VMOVDQA     Y14, Y10
-	VMOVDQU     5824(CX), Y8
-	VFMADD231PD Y8, Y2, Y10
-	VSUBPD      Y10, Y1, Y4
-	VFMADD231PD Y8, Y2, Y4
-	VPADDQ      Y10, Y3, Y10
-	VPADDQ      Y4, Y9, Y4
-	VMOVDQA     Y14, Y9
-	VMOVDQU     5888(CX), Y3
-	VFMADD231PD Y3, Y2, Y9
-	VSUBPD      Y9, Y1, Y8
-	VFMADD231PD Y3, Y2, Y8
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y8, Y10, Y8
-	VMOVDQA     Y14, Y10
-	VMOVDQU     5952(CX), Y6
-	VFMADD231PD Y6, Y2, Y10
-	VSUBPD      Y10, Y1, Y3
-	VFMADD231PD Y6, Y2, Y3
-	VPADDQ      Y10, Y15, Y10
-	VPADDQ      Y3, Y9, Y3
-	VMOVDQA     Y14, Y9
-	VMOVDQU     6016(CX), Y15
-	VFMADD231PD Y15, Y2, Y9
-	VSUBPD      Y9, Y1, Y6
-	VFMADD231PD Y15, Y2, Y6
-	VMOVDQU     wordsAVX2<>+640(SB), Y15
-	VPADDQ      Y9, Y15, Y9
-	VPADDQ      Y6, Y10, Y6
-	VMOVDQA     Y14, Y10
-	VMOVDQU     6912(CX), Y15
-	VMOVDQU     5760(CX), Y2
-	VFMADD231PD Y2, Y15, Y10
-	VSUBPD      Y10, Y1, Y12
-	VFMADD231PD Y2, Y15, Y12
-	VPADDQ      Y10, Y8, Y10
-	VPADDQ      Y12, Y4, Y12
-	VMOVDQA     Y14, Y4
-	VMOVDQU     5824(CX), Y8
-	VFMADD231PD Y8, Y15, Y4
-	VSUBPD      Y4, Y1, Y2
-	VFMADD231PD Y8, Y15, Y2
-	VPADDQ      Y4, Y3, Y4
-	VPADDQ      Y2, Y10, Y2
-	VMOVDQA     Y14, Y10
-	VMOVDQU     5888(CX), Y3
-	VFMADD231PD Y3, Y15, Y10
-	VSUBPD      Y10, Y1, Y8
-	VFMADD231PD Y3, Y15, Y8
-	VPADDQ      Y10, Y6, Y10
-	VPADDQ      Y8, Y4, Y8
-	VMOVDQA     Y14, Y4
-	VMOVDQU     5952(CX), Y6
-	VFMADD231PD Y6, Y15, Y4
-	VSUBPD      Y4, Y1, Y3
-	VFMADD231PD Y6, Y15, Y3
-	VPADDQ      Y4, Y9, Y4
-	VPADDQ      Y3, Y10, Y3
-	VMOVDQA     Y14, Y10
-	VMOVDQU     6016(CX), Y9
-	VFMADD231PD Y9, Y15, Y10
-	VSUBPD      Y10, Y1, Y6
-	VFMADD231PD Y9, Y15, Y6
-	VMOVDQU     wordsAVX2<>+672(SB), Y9
-	VPADDQ      Y10, Y9, Y10
-	VPADDQ      Y6, Y4, Y6
-	VMOVDQA     Y14, Y4
-	VMOVDQU     6976(CX), Y9
-	VMOVDQU     5760(CX), Y15
-	VFMADD231PD Y15, Y9, Y4
-	VSUBPD      Y4, Y1, Y13
-	VFMADD231PD Y15, Y9, Y13
-	VPADDQ      Y4, Y8, Y4
-	VPADDQ      Y13, Y2, Y13
-	VMOVDQA     Y14, Y2
-	VMOVDQU     5824(CX), Y8
-	VFMADD231PD Y8, Y9, Y2
-	VSUBPD      Y2, Y1, Y15
-	VFMADD231PD Y8, Y9, Y15
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y15, Y4, Y15
-	VMOVDQA     Y14, Y4
-	VMOVDQU     5888(CX), Y3
-	VFMADD231PD Y3, Y9, Y4
-	VSUBPD      Y4, Y1, Y8
-	VFMADD231PD Y3, Y9, Y8
-	VPADDQ      Y4, Y6, Y4
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y14, Y2
-	VMOVDQU     5952(CX), Y6
-	VFMADD231PD Y6, Y9, Y2
-	VSUBPD      Y2, Y1, Y3
-	VFMADD231PD Y6, Y9, Y3
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y3, Y4, Y3
-	VMOVDQA     Y14, Y14
-	VMOVDQU     6016(CX), Y4
-	VFMADD231PD Y4, Y9, Y14
-	VSUBPD      Y14, Y1, Y1
-	VFMADD231PD Y4, Y9, Y1
-	VMOVDQU     wordsAVX2<>+704(SB), Y4
-	VPADDQ      Y14, Y4, Y14
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y15, Y15, Y2
-	VPADDQ      Y15, Y2, Y2
-	VPSLLQ      $0x04, Y15, Y15
-	VPADDQ      Y15, Y2, Y15
-	VPADDQ      Y15, Y0, Y15
-	VPADDQ      Y8, Y8, Y0
-	VPADDQ      Y8, Y0, Y0
-	VPSLLQ      $0x04, Y8, Y8
-	VPADDQ      Y8, Y0, Y8
-	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y3, Y3, Y5
-	VPADDQ      Y3, Y5, Y5
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y5, Y3
-	VPADDQ      Y3, Y11, Y3
-	VPADDQ      Y1, Y1, Y11
-	VPADDQ      Y1, Y11, Y11
-	VPSLLQ      $0x04, Y1, Y1
-	VPADDQ      Y1, Y11, Y1
-	VPADDQ      Y1, Y12, Y1
-	VPADDQ      Y14, Y14, Y12
-	VPADDQ      Y14, Y12, Y12
-	VPSLLQ      $0x04, Y14, Y14
-	VPADDQ      Y14, Y12, Y14
-	VPADDQ      Y14, Y13, Y14
-	VMOVDQU     5440(CX), Y13
-	VPADDQ      Y13, Y13, Y13
-	VPADDQ      Y15, Y13, Y12
-	VPADDQ      wordsAVX2<>+0(SB), Y13, Y13
-	VPSUBQ      Y15, Y13, Y15
-	VMOVDQU     5504(CX), Y13
-	VPADDQ      Y13, Y13, Y13
-	VPADDQ      Y8, Y13, Y11
-	VPADDQ      wordsAVX2<>+32(SB), Y13, Y13
-	VPSUBQ      Y8, Y13, Y8
-	VMOVDQU     5568(CX), Y13
-	VPADDQ      Y13, Y13, Y13
-	VPADDQ      Y3, Y13, Y5
-	VPADDQ      wordsAVX2<>+64(SB), Y13, Y13
-	VPSUBQ      Y3, Y13, Y3
-	VMOVDQU     5632(CX), Y13
-	VPADDQ      Y13, Y13, Y13
-	VPADDQ      Y1, Y13, Y0
-	VPADDQ      wordsAVX2<>+96(SB), Y13, Y13
-	VPSUBQ      Y1, Y13, Y1
-	VMOVDQU     5696(CX), Y13
-	VPADDQ      Y13, Y13, Y13
-	VPADDQ      Y14, Y13, Y2
-	VPADDQ      wordsAVX2<>+128(SB), Y13, Y13
-	VPSUBQ      Y14, Y13, Y14
-	VPSRLQ      $0x33, Y12, Y13
-	VMOVDQU     wordsAVX2<>+288(SB), Y4
-	VPAND       Y4, Y12, Y12
-	VPOR        Y7, Y12, Y12
-	VPSRLQ      $0x33, Y11, Y9
-	VPAND       Y4, Y11, Y11
-	VPOR        Y7, Y11, Y11
-	VPSRLQ      $0x33, Y5, Y10
-	VPAND       Y4, Y5, Y5
-	VPOR        Y7, Y5, Y5
-	VPSRLQ      $0x33, Y0, Y6
-	VPAND       Y4, Y0, Y0
-	VPOR        Y7, Y0, Y0
-	VMOVDQU     Y14, 9856(CX)
-	VPSRLQ      $0x33, Y2, Y14
-	VPAND       Y4, Y2, Y2
+	VPSRLQ      $0x33, Y2, Y0
+	VPAND       Y10, Y2, Y2
 	VPOR        Y7, Y2, Y2
-	VPMULUDQ    wordsAVX2<>+192(SB), Y14, Y14
-	VPADDQ      Y14, Y12, Y14
-	VSUBPD      Y7, Y14, Y14
-	VPADDQ      Y13, Y11, Y13
-	VSUBPD      Y7, Y13, Y13
-	VPADDQ      Y9, Y5, Y9
-	VSUBPD      Y7, Y9, Y9
-	VPADDQ      Y10, Y0, Y10
-	VSUBPD      Y7, Y10, Y10
+	VMOVDQU     Y12, 9984(CX)
+	VPSRLQ      $0x33, Y3, Y12
+	VPAND       Y10, Y3, Y3
+	VPOR        Y7, Y3, Y3
+	VPMULUDQ    wordsAVX2<>+192(SB), Y12, Y12
+	VPADDQ      Y12, Y5, Y12
+	VSUBPD      Y7, Y12, Y12
+	VPADDQ      Y15, Y14, Y15
+	VSUBPD      Y7, Y15, Y15
+	VPADDQ      Y1, Y9, Y1
+	VSUBPD      Y7, Y1, Y1
 	VPADDQ      Y6, Y2, Y6
 	VSUBPD      Y7, Y6, Y6
-	VMOVDQU     Y14, 9280(CX)
-	VMOVDQU     Y13, 9344(CX)
-	VMOVDQU     Y9, 9408(CX)
-	VMOVDQU     Y10, 9472(CX)
-	VMOVDQU     Y6, 9536(CX)
-	VPSRLQ      $0x33, Y15, Y6
-	VPAND       Y4, Y15, Y15
-	VPOR        Y7, Y15, Y15
-	VPSRLQ      $0x33, Y8, Y10
-	VPAND       Y4, Y8, Y8
+	VPADDQ      Y0, Y3, Y0
+	VSUBPD      Y7, Y0, Y0
+	VMOVDQU     Y12, 4480(CX)
+	VMOVDQU     Y15, 4544(CX)
+	VMOVDQU     Y1, 4608(CX)
+	VMOVDQU     Y6, 4672(CX)
+	VMOVDQU     Y0, 4736(CX)
+	VPSRLQ      $0x33, Y13, Y0
+	VPAND       Y10, Y13, Y13
+	VPOR        Y7, Y13, Y13
+	VPSRLQ      $0x33, Y11, Y6
+	VPAND       Y10, Y11, Y11
+	VPOR        Y7, Y11, Y11
+	VPSRLQ      $0x33, Y8, Y1
+	VPAND       Y10, Y8, Y8
 	VPOR        Y7, Y8, Y8
-	VPSRLQ      $0x33, Y3, Y9
-	VPAND       Y4, Y3, Y3
-	VPOR        Y7, Y3, Y3
-	VPSRLQ      $0x33, Y1, Y13
-	VPAND       Y4, Y1, Y1
-	VPOR        Y7, Y1, Y1
-	VMOVDQU     9856(CX), Y14
-	VPSRLQ      $0x33, Y14, Y2
-	VPAND       Y4, Y14, Y14
-	VPOR        Y7, Y14, Y14
-	VPMULUDQ    wordsAVX2<>+192(SB), Y2, Y2
-	VPADDQ      Y2, Y15, Y2
-	VSUBPD      Y7, Y2, Y2
+	VPSRLQ      $0x33, Y4, Y15
+	VPAND       Y10, Y4, Y4
+	VPOR        Y7, Y4, Y4
+	VMOVDQU     9984(CX), Y12
+	VPSRLQ      $0x33, Y12, Y3
+	VPAND       Y10, Y12, Y12
+	VPOR        Y7, Y12, Y12
+	VPMULUDQ    wordsAVX2<>+192(SB), Y3, Y3
+	VPADDQ      Y3, Y13, Y3
+	VSUBPD      Y7, Y3, Y3
+	VPADDQ      Y0, Y11, Y0
+	VSUBPD      Y7, Y0, Y0
 	VPADDQ      Y6, Y8, Y6
 	VSUBPD      Y7, Y6, Y6
-	VPADDQ      Y10, Y3, Y10
-	VSUBPD      Y7, Y10, Y10
-	VPADDQ      Y9, Y1, Y9
-	VSUBPD      Y7, Y9, Y9
+	VPADDQ      Y1, Y4, Y1
+	VSUBPD      Y7, Y1, Y1
+	VPADDQ      Y15, Y12, Y15
+	VSUBPD      Y7, Y15, Y7
+	VMOVDQU     Y3, 4160(CX)
+	VMOVDQU     Y0, 4224(CX)
+	VMOVDQU     Y6, 4288(CX)
+	VMOVDQU     Y1, 4352(CX)
+	VMOVDQU     Y7, 4416(CX)
+	VMOVDQU     5760(CX), Y7
+	VMOVDQA     Y7, Y1
+	VMOVDQU     6720(CX), Y6
+	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VFMADD213PD Y0, Y6, Y1
+	VMOVDQU     wordsAVX2<>+384(SB), Y3
+	VSUBPD      Y1, Y3, Y15
+	VFMADD231PD Y7, Y6, Y15
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y15, Y15
+	VMOVDQU     5824(CX), Y12
+	VMOVDQA     Y12, Y4
+	VFMADD213PD Y0, Y6, Y4
+	VSUBPD      Y4, Y3, Y8
+	VFMADD231PD Y12, Y6, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y4, Y4
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQU     5888(CX), Y1
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y0, Y6, Y11
+	VSUBPD      Y11, Y3, Y13
+	VFMADD231PD Y1, Y6, Y13
+	VPADDQ      wordsAVX2<>+512(SB), Y11, Y11
+	VPADDQ      Y13, Y4, Y13
+	VMOVDQU     5952(CX), Y4
+	VMOVDQA     Y4, Y10
+	VFMADD213PD Y0, Y6, Y10
+	VSUBPD      Y10, Y3, Y2
+	VFMADD231PD Y4, Y6, Y2
+	VPADDQ      wordsAVX2<>+544(SB), Y10, Y10
+	VPADDQ      Y2, Y11, Y2
+	VMOVDQU     6016(CX), Y11
+	VMOVDQA     Y11, Y9
+	VFMADD213PD Y0, Y6, Y9
+	VSUBPD      Y9, Y3, Y14
+	VFMADD231PD Y11, Y6, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y9, Y9
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VMOVDQU     6784(CX), Y6
+	VFMADD213PD Y0, Y6, Y10
+	VSUBPD      Y10, Y3, Y5
+	VFMADD231PD Y7, Y6, Y5
+	VPADDQ      Y10, Y13, Y10
+	VPADDQ      Y5, Y8, Y5
+	VMOVDQA     Y12, Y8
+	VFMADD213PD Y0, Y6, Y8
+	VSUBPD      Y8, Y3, Y13
+	VFMADD231PD Y12, Y6, Y13
+	VPADDQ      Y8, Y2, Y8
+	VPADDQ      Y13, Y10, Y13
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y0, Y6, Y10
+	VSUBPD      Y10, Y3, Y2
+	VFMADD231PD Y1, Y6, Y2
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y2, Y8, Y2
+	VMOVDQA     Y4, Y8
+	VFMADD213PD Y0, Y6, Y8
+	VSUBPD      Y8, Y3, Y14
+	VFMADD231PD Y4, Y6, Y14
+	VPADDQ      Y8, Y9, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y11, Y10
+	VFMADD213PD Y0, Y6, Y10
+	VSUBPD      Y10, Y3, Y9
+	VFMADD231PD Y11, Y6, Y9
+	VPADDQ      wordsAVX2<>+608(SB), Y10, Y10
+	VPADDQ      Y9, Y8, Y9
+	VMOVDQA     Y7, Y8
+	VMOVDQU     6848(CX), Y6
+	VFMADD213PD Y0, Y6, Y8
+	VMOVDQU     Y5, 9984(CX)
+	VSUBPD      Y8, Y3, Y5
+	VFMADD231PD Y7, Y6, Y5
+	VPADDQ      Y8, Y2, Y8
+	VPADDQ      Y5, Y13, Y5
+	VMOVDQA     Y12, Y13
+	VFMADD213PD Y0, Y6, Y13
+	VSUBPD      Y13, Y3, Y2
+	VFMADD231PD Y12, Y6, Y2
 	VPADDQ      Y13, Y14, Y13
-	VSUBPD      Y7, Y13, Y7
-	VMOVDQU     Y2, 8960(CX)
-	VMOVDQU     Y6, 9024(CX)
-	VMOVDQU     Y10, 9088(CX)
-	VMOVDQU     Y9, 9152(CX)
-	VMOVDQU     Y7, 9216(CX)
+	VPADDQ      Y2, Y8, Y2
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y0, Y6, Y8
+	VSUBPD      Y8, Y3, Y14
+	VFMADD231PD Y1, Y6, Y14
+	VPADDQ      Y8, Y9, Y8
+	VPADDQ      Y14, Y13, Y14
+	VMOVDQA     Y4, Y13
+	VFMADD213PD Y0, Y6, Y13
+	VSUBPD      Y13, Y3, Y9
+	VFMADD231PD Y4, Y6, Y9
+	VPADDQ      Y13, Y10, Y13
+	VPADDQ      Y9, Y8, Y9
+	VMOVDQA     Y11, Y8
+	VFMADD213PD Y0, Y6, Y8
+	VSUBPD      Y8, Y3, Y10
+	VFMADD231PD Y11, Y6, Y10
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y10, Y13, Y10
+	VMOVDQA     Y7, Y13
+	VMOVDQU     6912(CX), Y6
+	VFMADD213PD Y0, Y6, Y13
+	VMOVDQU     Y5, 9920(CX)
+	VSUBPD      Y13, Y3, Y5
+	VFMADD231PD Y7, Y6, Y5
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y5, Y2, Y5
+	VMOVDQA     Y12, Y2
+	VFMADD213PD Y0, Y6, Y2
+	VSUBPD      Y2, Y3, Y14
+	VFMADD231PD Y12, Y6, Y14
+	VPADDQ      Y2, Y9, Y2
+	VPADDQ      Y14, Y13, Y14
+	VMOVDQA     Y1, Y13
+	VFMADD213PD Y0, Y6, Y13
+	VSUBPD      Y13, Y3, Y9
+	VFMADD231PD Y1, Y6, Y9
+	VPADDQ      Y13, Y10, Y13
+	VPADDQ      Y9, Y2, Y9
+	VMOVDQA     Y4, Y2
+	VFMADD213PD Y0, Y6, Y2
+	VSUBPD      Y2, Y3, Y10
+	VFMADD231PD Y4, Y6, Y10
+	VPADDQ      Y2, Y8, Y2
+	VPADDQ      Y10, Y13, Y10
+	VMOVDQA     Y11, Y13
+	VFMADD213PD Y0, Y6, Y13
+	VSUBPD      Y13, Y3, Y8
+	VFMADD231PD Y11, Y6, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y13, Y13
+	VPADDQ      Y8, Y2, Y8
+	VMOVDQA     Y7, Y2
+	VMOVDQU     6976(CX), Y6
+	VFMADD213PD Y0, Y6, Y2
+	VMOVDQU     Y5, 9856(CX)
+	VSUBPD      Y2, Y3, Y5
+	VFMADD231PD Y7, Y6, Y5
+	VPADDQ      Y2, Y9, Y2
+	VPADDQ      Y5, Y14, Y5
+	VMOVDQA     Y12, Y14
+	VFMADD213PD Y0, Y6, Y14
+	VSUBPD      Y14, Y3, Y9
+	VFMADD231PD Y12, Y6, Y9
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y9, Y2, Y9
+	VMOVDQA     Y1, Y2
+	VFMADD213PD Y0, Y6, Y2
+	VSUBPD      Y2, Y3, Y10
+	VFMADD231PD Y1, Y6, Y10
+	VPADDQ      Y2, Y8, Y2
+	VPADDQ      Y10, Y14, Y10
+	VMOVDQA     Y4, Y14
+	VFMADD213PD Y0, Y6, Y14
+	VSUBPD      Y14, Y3, Y8
+	VFMADD231PD Y4, Y6, Y8
+	VPADDQ      Y14, Y13, Y14
+	VPADDQ      Y8, Y2, Y8
+	VMOVDQA     Y11, Y2
+	VFMADD213PD Y0, Y6, Y2
+	VSUBPD      Y2, Y3, Y3
+	VFMADD231PD Y11, Y6, Y3
+	VPADDQ      wordsAVX2<>+704(SB), Y2, Y2
+	VPADDQ      Y3, Y14, Y3
+	VPADDQ      Y9, Y9, Y14
+	VPADDQ      Y9, Y14, Y14
+	VPSLLQ      $0x04, Y9, Y9
+	VPADDQ      Y9, Y14, Y9
+	VPADDQ      Y9, Y15, Y9
+	VPADDQ      Y10, Y10, Y15
+	VPADDQ      Y10, Y15, Y15
+	VPSLLQ      $0x04, Y10, Y10
+	VPADDQ      Y10, Y15, Y10
+	VPADDQ      9984(CX), Y10, Y10
+	VPADDQ      Y8, Y8, Y15
+	VPADDQ      Y8, Y15, Y15
+	VPSLLQ      $0x04, Y8, Y8
+	VPADDQ      Y8, Y15, Y8
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y3, Y3, Y15
+	VPADDQ      Y3, Y15, Y15
+	VPSLLQ      $0x04, Y3, Y3
+	VPADDQ      Y3, Y15, Y3
+	VPADDQ      9856(CX), Y3, Y3
+	VPADDQ      Y2, Y2, Y15
+	VPADDQ      Y2, Y15, Y15
+	VPSLLQ      $0x04, Y2, Y2
+	VPADDQ      Y2, Y15, Y2
+	VPADDQ      Y2, Y5, Y2
+	VMOVDQU     5440(CX), Y5
+	VPADDQ      Y5, Y5, Y5
+	VPADDQ      Y9, Y5, Y15
+	VPADDQ      wordsAVX2<>+0(SB), Y5, Y5
+	VPSUBQ      Y9, Y5, Y9
+	VMOVDQU     5504(CX), Y5
+	VPADDQ      Y5, Y5, Y5
+	VPADDQ      Y10, Y5, Y14
+	VPADDQ      wordsAVX2<>+32(SB), Y5, Y5
+	VPSUBQ      Y10, Y5, Y10
+	VMOVDQU     5568(CX), Y5
+	VPADDQ      Y5, Y5, Y5
+	VPADDQ      Y8, Y5, Y11
+	VPADDQ      wordsAVX2<>+64(SB), Y5, Y5
+	VPSUBQ      Y8, Y5, Y8
+	VMOVDQU     5632(CX), Y5
+	VPADDQ      Y5, Y5, Y5
+	VPADDQ      Y3, Y5, Y6
+	VPADDQ      wordsAVX2<>+96(SB), Y5, Y5
+	VPSUBQ      Y3, Y5, Y3
+	VMOVDQU     5696(CX), Y5
+	VPADDQ      Y5, Y5, Y5
+	VPADDQ      Y2, Y5, Y0
+	VPADDQ      wordsAVX2<>+128(SB), Y5, Y5
+	VPSUBQ      Y2, Y5, Y2
+	VPSRLQ      $0x33, Y15, Y5
+	VMOVDQU     wordsAVX2<>+288(SB), Y13
+	VMOVDQU     wordsAVX2<>+320(SB), Y4
+	VPAND       Y13, Y15, Y15
+	VPOR        Y4, Y15, Y15
+	VPSRLQ      $0x33, Y14, Y1
+	VPAND       Y13, Y14, Y14
+	VPOR        Y4, Y14, Y14
+	VPSRLQ      $0x33, Y11, Y12
+	VPAND       Y13, Y11, Y11
+	VPOR        Y4, Y11, Y11
+	VPSRLQ      $0x33, Y6, Y7
+	VPAND       Y13, Y6, Y6
+	VPOR        Y4, Y6, Y6
+	VMOVDQU     Y2, 9856(CX)
+	VPSRLQ      $0x33, Y0, Y2
+	VPAND       Y13, Y0, Y0
+	VPOR        Y4, Y0, Y0
+	VPMULUDQ    wordsAVX2<>+192(SB), Y2, Y2
+	VPADDQ      Y2, Y15, Y2
+	VSUBPD      Y4, Y2, Y2
+	VPADDQ      Y5, Y14, Y5
+	VSUBPD      Y4, Y5, Y5
+	VPADDQ      Y1, Y11, Y1
+	VSUBPD      Y4, Y1, Y1
+	VPADDQ      Y12, Y6, Y12
+	VSUBPD      Y4, Y12, Y12
+	VPADDQ      Y7, Y0, Y7
+	VSUBPD      Y4, Y7, Y7
+	VMOVDQU     Y2, 9280(CX)
+	VMOVDQU     Y5, 9344(CX)
+	VMOVDQU     Y1, 9408(CX)
+	VMOVDQU     Y12, 9472(CX)
+	VMOVDQU     Y7, 9536(CX)
+	VPSRLQ      $0x33, Y9, Y7
+	VPAND       Y13, Y9, Y9
+	VPOR        Y4, Y9, Y9
+	VPSRLQ      $0x33, Y10, Y12
+	VPAND       Y13, Y10, Y10
+	VPOR        Y4, Y10, Y10
+	VPSRLQ      $0x33, Y8, Y1
+	VPAND       Y13, Y8, Y8
+	VPOR        Y4, Y8, Y8
+	VPSRLQ      $0x33, Y3, Y5
+	VPAND       Y13, Y3, Y3
+	VPOR        Y4, Y3, Y3
+	VMOVDQU     9856(CX), Y2
+	VPSRLQ      $0x33, Y2, Y0
+	VPAND       Y13, Y2, Y2
+	VPOR        Y4, Y2, Y2
+	VPMULUDQ    wordsAVX2<>+192(SB), Y0, Y0
+	VPADDQ      Y0, Y9, Y0
+	VSUBPD      Y4, Y0, Y0
+	VPADDQ      Y7, Y10, Y7
+	VSUBPD      Y4, Y7, Y7
+	VPADDQ      Y12, Y8, Y12
+	VSUBPD      Y4, Y12, Y12
+	VPADDQ      Y1, Y3, Y1
+	VSUBPD      Y4, Y1, Y1
+	VPADDQ      Y5, Y2, Y5
+	VSUBPD      Y4, Y5, Y4
+	VMOVDQU     Y0, 8960(CX)
+	VMOVDQU     Y7, 9024(CX)
+	VMOVDQU     Y12, 9088(CX)
+	VMOVDQU     Y1, 9152(CX)
+	VMOVDQU     Y4, 9216(CX)
 	VMOVDQU     9600(CX), Y15
 	VMOVDQU     4160(CX), Y0
 	VMOVDQU     4480(CX), Y1
@@ -15614,1830 +15278,1614 @@ comb8AVX2Digit:
 	VMOVDQU     Y2, 8256(CX)
 	VPBLENDVB   Y15, Y0, Y1, Y0
 	VMOVDQU     Y0, 8576(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VMOVDQU     3200(CX), Y0
 	VMOVDQA     Y0, Y1
 	VMOVDQU     2880(CX), Y2
-	VMOVDQU     3200(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
 	VMOVDQU     wordsAVX2<>+384(SB), Y4
 	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU     3264(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3328(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
-	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3392(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3456(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     2944(CX), Y6
-	VMOVDQU     3200(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3264(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3328(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3392(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3456(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3008(CX), Y1
-	VMOVDQU     3200(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3264(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3328(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
 	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3392(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3456(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3072(CX), Y3
-	VMOVDQU     3200(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3264(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3328(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3392(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3456(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3136(CX), Y7
-	VMOVDQU     3200(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3264(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3328(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3392(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3456(CX), Y2
-	VFMADD231PD Y2, Y7, Y6
-	VSUBPD      Y6, Y4, Y10
-	VFMADD231PD Y2, Y7, Y10
-	VMOVDQU     wordsAVX2<>+704(SB), Y2
-	VPADDQ      Y6, Y2, Y6
-	VPADDQ      Y10, Y1, Y10
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
-	VPADDQ      Y8, Y8, Y5
-	VPADDQ      Y8, Y5, Y5
-	VPSLLQ      $0x04, Y8, Y8
-	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y10, Y10, Y12
-	VPADDQ      Y10, Y12, Y12
-	VPSLLQ      $0x04, Y10, Y10
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y6, Y6, Y13
-	VPADDQ      Y6, Y13, Y13
-	VPSLLQ      $0x04, Y6, Y6
-	VPADDQ      Y6, Y13, Y6
-	VPADDQ      Y6, Y14, Y6
-	VMOVDQU     Y3, (CX)
-	VMOVDQU     Y8, 64(CX)
-	VMOVDQU     Y9, 128(CX)
-	VMOVDQU     Y10, 192(CX)
-	VMOVDQU     Y6, 256(CX)
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3520(CX), Y10
-	VMOVDQU     3840(CX), Y9
-	VFMADD231PD Y9, Y10, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y10, Y8
-	VMOVDQU     wordsAVX2<>+448(SB), Y9
-	VPADDQ      Y6, Y9, Y6
-	VMOVDQU     wordsAVX2<>+416(SB), Y9
-	VPADDQ      Y8, Y9, Y8
-	VMOVDQA     Y0, Y9
-	VMOVDQU     3904(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y14
-	VFMADD231PD Y3, Y10, Y14
-	VMOVDQU     wordsAVX2<>+480(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y14, Y6, Y14
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3968(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y13
-	VFMADD231PD Y3, Y10, Y13
-	VMOVDQU     wordsAVX2<>+512(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y13, Y9, Y13
-	VMOVDQA     Y0, Y9
-	VMOVDQU     4032(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y12
-	VFMADD231PD Y3, Y10, Y12
-	VMOVDQU     wordsAVX2<>+544(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y12, Y6, Y12
-	VMOVDQA     Y0, Y6
-	VMOVDQU     4096(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VMOVDQU     wordsAVX2<>+576(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y11, Y9, Y11
-	VMOVDQA     Y0, Y9
-	VMOVDQU     3584(CX), Y3
-	VMOVDQU     3840(CX), Y10
-	VFMADD231PD Y10, Y3, Y9
-	VSUBPD      Y9, Y4, Y5
-	VFMADD231PD Y10, Y3, Y5
-	VPADDQ      Y9, Y13, Y9
-	VPADDQ      Y5, Y14, Y5
-	VMOVDQA     Y0, Y14
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y3, Y14
-	VSUBPD      Y14, Y4, Y10
-	VFMADD231PD Y13, Y3, Y10
-	VPADDQ      Y14, Y12, Y14
-	VPADDQ      Y10, Y9, Y10
-	VMOVDQA     Y0, Y9
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y3, Y9
-	VSUBPD      Y9, Y4, Y13
-	VFMADD231PD Y12, Y3, Y13
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y13, Y14, Y13
-	VMOVDQA     Y0, Y14
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y3, Y14
-	VSUBPD      Y14, Y4, Y12
-	VFMADD231PD Y11, Y3, Y12
-	VPADDQ      Y14, Y6, Y14
-	VPADDQ      Y12, Y9, Y12
-	VMOVDQA     Y0, Y9
-	VMOVDQU     4096(CX), Y6
-	VFMADD231PD Y6, Y3, Y9
-	VSUBPD      Y9, Y4, Y11
-	VFMADD231PD Y6, Y3, Y11
-	VMOVDQU     wordsAVX2<>+608(SB), Y6
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y11, Y14, Y11
-	VMOVDQA     Y0, Y14
-	VMOVDQU     3648(CX), Y6
-	VMOVDQU     3840(CX), Y3
-	VFMADD231PD Y3, Y6, Y14
-	VSUBPD      Y14, Y4, Y1
-	VFMADD231PD Y3, Y6, Y1
-	VPADDQ      Y14, Y13, Y14
-	VPADDQ      Y1, Y10, Y1
-	VMOVDQA     Y0, Y10
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y6, Y10
-	VSUBPD      Y10, Y4, Y3
-	VFMADD231PD Y13, Y6, Y3
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y3, Y14, Y3
-	VMOVDQA     Y0, Y14
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y6, Y14
-	VSUBPD      Y14, Y4, Y13
-	VFMADD231PD Y12, Y6, Y13
-	VPADDQ      Y14, Y11, Y14
-	VPADDQ      Y13, Y10, Y13
-	VMOVDQA     Y0, Y10
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y6, Y10
-	VSUBPD      Y10, Y4, Y12
-	VFMADD231PD Y11, Y6, Y12
-	VPADDQ      Y10, Y9, Y10
-	VPADDQ      Y12, Y14, Y12
-	VMOVDQA     Y0, Y14
-	VMOVDQU     4096(CX), Y9
-	VFMADD231PD Y9, Y6, Y14
-	VSUBPD      Y14, Y4, Y11
-	VFMADD231PD Y9, Y6, Y11
-	VMOVDQU     wordsAVX2<>+640(SB), Y9
-	VPADDQ      Y14, Y9, Y14
-	VPADDQ      Y11, Y10, Y11
-	VMOVDQA     Y0, Y10
-	VMOVDQU     3712(CX), Y9
-	VMOVDQU     3840(CX), Y6
-	VFMADD231PD Y6, Y9, Y10
-	VSUBPD      Y10, Y4, Y2
-	VFMADD231PD Y6, Y9, Y2
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y9, Y3
-	VSUBPD      Y3, Y4, Y6
-	VFMADD231PD Y13, Y9, Y6
-	VPADDQ      Y3, Y12, Y3
-	VPADDQ      Y6, Y10, Y6
-	VMOVDQA     Y0, Y10
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y9, Y10
-	VSUBPD      Y10, Y4, Y13
-	VFMADD231PD Y12, Y9, Y13
-	VPADDQ      Y10, Y11, Y10
-	VPADDQ      Y13, Y3, Y13
-	VMOVDQA     Y0, Y3
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y9, Y3
-	VSUBPD      Y3, Y4, Y12
-	VFMADD231PD Y11, Y9, Y12
-	VPADDQ      Y3, Y14, Y3
-	VPADDQ      Y12, Y10, Y12
-	VMOVDQA     Y0, Y10
-	VMOVDQU     4096(CX), Y14
-	VFMADD231PD Y14, Y9, Y10
-	VSUBPD      Y10, Y4, Y11
-	VFMADD231PD Y14, Y9, Y11
-	VMOVDQU     wordsAVX2<>+672(SB), Y14
-	VPADDQ      Y10, Y14, Y10
-	VPADDQ      Y11, Y3, Y11
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3776(CX), Y14
-	VMOVDQU     3840(CX), Y9
-	VFMADD231PD Y9, Y14, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y9, Y14, Y7
-	VPADDQ      Y3, Y13, Y3
-	VPADDQ      Y7, Y6, Y7
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y14, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y13, Y14, Y9
-	VPADDQ      Y6, Y12, Y6
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y14, Y3
-	VSUBPD      Y3, Y4, Y13
-	VFMADD231PD Y12, Y14, Y13
-	VPADDQ      Y3, Y11, Y3
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y14, Y6
-	VSUBPD      Y6, Y4, Y12
-	VFMADD231PD Y11, Y14, Y12
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y12, Y3, Y12
-	VMOVDQA     Y0, Y0
-	VMOVDQU     4096(CX), Y3
-	VFMADD231PD Y3, Y14, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y3, Y14, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y3
-	VPADDQ      Y0, Y3, Y0
-	VPADDQ      Y4, Y6, Y4
-	VPADDQ      Y9, Y9, Y6
-	VPADDQ      Y9, Y6, Y6
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y9, Y8, Y9
-	VPADDQ      Y13, Y13, Y8
-	VPADDQ      Y13, Y8, Y8
-	VPSLLQ      $0x04, Y13, Y13
-	VPADDQ      Y13, Y8, Y13
-	VPADDQ      Y13, Y5, Y13
-	VPADDQ      Y12, Y12, Y5
-	VPADDQ      Y12, Y5, Y5
-	VPSLLQ      $0x04, Y12, Y12
-	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y12, Y1, Y12
-	VPADDQ      Y4, Y4, Y1
-	VPADDQ      Y4, Y1, Y1
-	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y1, Y4
-	VPADDQ      Y4, Y2, Y4
-	VPADDQ      Y0, Y0, Y2
-	VPADDQ      Y0, Y2, Y2
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y2, Y0
-	VPADDQ      Y0, Y7, Y0
-	VMOVDQU     Y9, 320(CX)
-	VMOVDQU     Y13, 384(CX)
-	VMOVDQU     Y12, 448(CX)
-	VMOVDQU     Y4, 512(CX)
-	VMOVDQU     Y0, 576(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3200(CX), Y2
-	VMOVDQU     3520(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
-	VMOVDQU     wordsAVX2<>+384(SB), Y4
-	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3584(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3648(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
 	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3712(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3776(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3264(CX), Y6
-	VMOVDQU     3520(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3584(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3648(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3712(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3776(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ      Y8, Y1, Y8
 	VMOVDQU     3328(CX), Y1
-	VMOVDQU     3520(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3584(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3648(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
-	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3712(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     3776(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3392(CX), Y3
-	VMOVDQU     3520(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3584(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3648(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3712(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     3776(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3456(CX), Y7
-	VMOVDQU     3520(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3584(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3648(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     3712(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3776(CX), Y2
-	VFMADD231PD Y2, Y7, Y6
-	VSUBPD      Y6, Y4, Y10
-	VFMADD231PD Y2, Y7, Y10
-	VMOVDQU     wordsAVX2<>+704(SB), Y2
-	VPADDQ      Y6, Y2, Y6
-	VPADDQ      Y10, Y1, Y10
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     3392(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     3456(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     2944(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     3008(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     3072(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     3136(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y9, Y2, Y10
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
 	VPADDQ      Y8, Y8, Y5
 	VPADDQ      Y8, Y5, Y5
 	VPSLLQ      $0x04, Y8, Y8
 	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y10, Y10, Y12
-	VPADDQ      Y10, Y12, Y12
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y10, Y10, Y5
+	VPADDQ      Y10, Y5, Y5
 	VPSLLQ      $0x04, Y10, Y10
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y6, Y6, Y13
-	VPADDQ      Y6, Y13, Y13
-	VPSLLQ      $0x04, Y6, Y6
-	VPADDQ      Y6, Y13, Y6
-	VPADDQ      Y6, Y14, Y6
-	VMOVDQU     Y3, 640(CX)
-	VMOVDQU     Y8, 704(CX)
-	VMOVDQU     Y9, 768(CX)
-	VMOVDQU     Y10, 832(CX)
-	VMOVDQU     Y6, 896(CX)
-	VMOVDQA     Y0, Y6
-	VMOVDQU     2880(CX), Y10
-	VMOVDQU     3840(CX), Y9
-	VFMADD231PD Y9, Y10, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y10, Y8
-	VMOVDQU     wordsAVX2<>+448(SB), Y9
-	VPADDQ      Y6, Y9, Y6
-	VMOVDQU     wordsAVX2<>+416(SB), Y9
-	VPADDQ      Y8, Y9, Y8
-	VMOVDQA     Y0, Y9
-	VMOVDQU     3904(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y14
-	VFMADD231PD Y3, Y10, Y14
-	VMOVDQU     wordsAVX2<>+480(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y14, Y6, Y14
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3968(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y13
-	VFMADD231PD Y3, Y10, Y13
-	VMOVDQU     wordsAVX2<>+512(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y13, Y9, Y13
-	VMOVDQA     Y0, Y9
-	VMOVDQU     4032(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y12
-	VFMADD231PD Y3, Y10, Y12
-	VMOVDQU     wordsAVX2<>+544(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y12, Y6, Y12
-	VMOVDQA     Y0, Y6
-	VMOVDQU     4096(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VMOVDQU     wordsAVX2<>+576(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y11, Y9, Y11
-	VMOVDQA     Y0, Y9
-	VMOVDQU     2944(CX), Y3
-	VMOVDQU     3840(CX), Y10
-	VFMADD231PD Y10, Y3, Y9
-	VSUBPD      Y9, Y4, Y5
-	VFMADD231PD Y10, Y3, Y5
-	VPADDQ      Y9, Y13, Y9
-	VPADDQ      Y5, Y14, Y5
-	VMOVDQA     Y0, Y14
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y3, Y14
-	VSUBPD      Y14, Y4, Y10
-	VFMADD231PD Y13, Y3, Y10
-	VPADDQ      Y14, Y12, Y14
-	VPADDQ      Y10, Y9, Y10
-	VMOVDQA     Y0, Y9
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y3, Y9
-	VSUBPD      Y9, Y4, Y13
-	VFMADD231PD Y12, Y3, Y13
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y13, Y14, Y13
-	VMOVDQA     Y0, Y14
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y3, Y14
-	VSUBPD      Y14, Y4, Y12
-	VFMADD231PD Y11, Y3, Y12
-	VPADDQ      Y14, Y6, Y14
-	VPADDQ      Y12, Y9, Y12
-	VMOVDQA     Y0, Y9
-	VMOVDQU     4096(CX), Y6
-	VFMADD231PD Y6, Y3, Y9
-	VSUBPD      Y9, Y4, Y11
-	VFMADD231PD Y6, Y3, Y11
-	VMOVDQU     wordsAVX2<>+608(SB), Y6
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y11, Y14, Y11
-	VMOVDQA     Y0, Y14
-	VMOVDQU     3008(CX), Y6
-	VMOVDQU     3840(CX), Y3
-	VFMADD231PD Y3, Y6, Y14
-	VSUBPD      Y14, Y4, Y1
-	VFMADD231PD Y3, Y6, Y1
-	VPADDQ      Y14, Y13, Y14
-	VPADDQ      Y1, Y10, Y1
-	VMOVDQA     Y0, Y10
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y6, Y10
-	VSUBPD      Y10, Y4, Y3
-	VFMADD231PD Y13, Y6, Y3
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y3, Y14, Y3
-	VMOVDQA     Y0, Y14
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y6, Y14
-	VSUBPD      Y14, Y4, Y13
-	VFMADD231PD Y12, Y6, Y13
-	VPADDQ      Y14, Y11, Y14
-	VPADDQ      Y13, Y10, Y13
-	VMOVDQA     Y0, Y10
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y6, Y10
-	VSUBPD      Y10, Y4, Y12
-	VFMADD231PD Y11, Y6, Y12
-	VPADDQ      Y10, Y9, Y10
-	VPADDQ      Y12, Y14, Y12
-	VMOVDQA     Y0, Y14
-	VMOVDQU     4096(CX), Y9
-	VFMADD231PD Y9, Y6, Y14
-	VSUBPD      Y14, Y4, Y11
-	VFMADD231PD Y9, Y6, Y11
-	VMOVDQU     wordsAVX2<>+640(SB), Y9
-	VPADDQ      Y14, Y9, Y14
-	VPADDQ      Y11, Y10, Y11
-	VMOVDQA     Y0, Y10
-	VMOVDQU     3072(CX), Y9
-	VMOVDQU     3840(CX), Y6
-	VFMADD231PD Y6, Y9, Y10
-	VSUBPD      Y10, Y4, Y2
-	VFMADD231PD Y6, Y9, Y2
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y9, Y3
-	VSUBPD      Y3, Y4, Y6
-	VFMADD231PD Y13, Y9, Y6
-	VPADDQ      Y3, Y12, Y3
-	VPADDQ      Y6, Y10, Y6
-	VMOVDQA     Y0, Y10
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y9, Y10
-	VSUBPD      Y10, Y4, Y13
-	VFMADD231PD Y12, Y9, Y13
-	VPADDQ      Y10, Y11, Y10
-	VPADDQ      Y13, Y3, Y13
-	VMOVDQA     Y0, Y3
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y9, Y3
-	VSUBPD      Y3, Y4, Y12
-	VFMADD231PD Y11, Y9, Y12
-	VPADDQ      Y3, Y14, Y3
-	VPADDQ      Y12, Y10, Y12
-	VMOVDQA     Y0, Y10
-	VMOVDQU     4096(CX), Y14
-	VFMADD231PD Y14, Y9, Y10
-	VSUBPD      Y10, Y4, Y11
-	VFMADD231PD Y14, Y9, Y11
-	VMOVDQU     wordsAVX2<>+672(SB), Y14
-	VPADDQ      Y10, Y14, Y10
-	VPADDQ      Y11, Y3, Y11
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3136(CX), Y14
-	VMOVDQU     3840(CX), Y9
-	VFMADD231PD Y9, Y14, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y9, Y14, Y7
-	VPADDQ      Y3, Y13, Y3
-	VPADDQ      Y7, Y6, Y7
-	VMOVDQA     Y0, Y6
-	VMOVDQU     3904(CX), Y13
-	VFMADD231PD Y13, Y14, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y13, Y14, Y9
-	VPADDQ      Y6, Y12, Y6
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     3968(CX), Y12
-	VFMADD231PD Y12, Y14, Y3
-	VSUBPD      Y3, Y4, Y13
-	VFMADD231PD Y12, Y14, Y13
-	VPADDQ      Y3, Y11, Y3
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     4032(CX), Y11
-	VFMADD231PD Y11, Y14, Y6
-	VSUBPD      Y6, Y4, Y12
-	VFMADD231PD Y11, Y14, Y12
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y12, Y3, Y12
-	VMOVDQA     Y0, Y0
-	VMOVDQU     4096(CX), Y3
-	VFMADD231PD Y3, Y14, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y3, Y14, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y3
-	VPADDQ      Y0, Y3, Y0
-	VPADDQ      Y4, Y6, Y4
-	VPADDQ      Y9, Y9, Y6
-	VPADDQ      Y9, Y6, Y6
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y9, Y8, Y9
-	VPADDQ      Y13, Y13, Y8
-	VPADDQ      Y13, Y8, Y8
-	VPSLLQ      $0x04, Y13, Y13
-	VPADDQ      Y13, Y8, Y13
-	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y10, Y5, Y10
+	VPADDQ      9984(CX), Y10, Y10
 	VPADDQ      Y12, Y12, Y5
 	VPADDQ      Y12, Y5, Y5
 	VPSLLQ      $0x04, Y12, Y12
 	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y12, Y1, Y12
-	VPADDQ      Y4, Y4, Y1
-	VPADDQ      Y4, Y1, Y1
-	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y1, Y4
-	VPADDQ      Y4, Y2, Y4
-	VPADDQ      Y0, Y0, Y2
-	VPADDQ      Y0, Y2, Y2
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y2, Y0
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     Y13, (CX)
+	VMOVDQU     Y11, 64(CX)
+	VMOVDQU     Y8, 128(CX)
+	VMOVDQU     Y10, 192(CX)
+	VMOVDQU     Y12, 256(CX)
+	VMOVDQU     3840(CX), Y12
+	VMOVDQA     Y12, Y10
+	VMOVDQU     3520(CX), Y8
+	VFMADD213PD Y3, Y8, Y10
+	VSUBPD      Y10, Y4, Y11
+	VFMADD231PD Y12, Y8, Y11
+	VPADDQ      wordsAVX2<>+448(SB), Y10, Y10
+	VPADDQ      wordsAVX2<>+416(SB), Y11, Y11
+	VMOVDQU     3904(CX), Y13
+	VMOVDQA     Y13, Y15
+	VFMADD213PD Y3, Y8, Y15
+	VSUBPD      Y15, Y4, Y5
+	VFMADD231PD Y13, Y8, Y5
+	VPADDQ      wordsAVX2<>+480(SB), Y15, Y15
+	VPADDQ      Y5, Y10, Y5
+	VMOVDQU     3968(CX), Y10
+	VMOVDQA     Y10, Y14
+	VFMADD213PD Y3, Y8, Y14
+	VSUBPD      Y14, Y4, Y9
+	VFMADD231PD Y10, Y8, Y9
+	VPADDQ      wordsAVX2<>+512(SB), Y14, Y14
+	VPADDQ      Y9, Y15, Y9
+	VMOVDQU     4032(CX), Y15
+	VMOVDQA     Y15, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y15, Y8, Y7
+	VPADDQ      wordsAVX2<>+544(SB), Y2, Y2
+	VPADDQ      Y7, Y14, Y7
+	VMOVDQU     4096(CX), Y14
+	VMOVDQA     Y14, Y1
+	VFMADD213PD Y3, Y8, Y1
+	VSUBPD      Y1, Y4, Y6
+	VFMADD231PD Y14, Y8, Y6
+	VPADDQ      wordsAVX2<>+576(SB), Y1, Y1
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y12, Y2
+	VMOVDQU     3584(CX), Y8
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y2, Y9, Y2
+	VPADDQ      Y0, Y5, Y0
+	VMOVDQA     Y13, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y9
+	VFMADD231PD Y13, Y8, Y9
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y9, Y2, Y9
+	VMOVDQA     Y10, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y10, Y8, Y7
+	VPADDQ      Y2, Y6, Y2
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y15, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y15, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y14, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y1
+	VFMADD231PD Y14, Y8, Y1
+	VPADDQ      wordsAVX2<>+608(SB), Y2, Y2
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y12, Y5
+	VMOVDQU     3648(CX), Y8
+	VFMADD213PD Y3, Y8, Y5
+	VMOVDQU     Y0, 9984(CX)
+	VSUBPD      Y5, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y0, Y9, Y0
+	VMOVDQA     Y13, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y7
+	VFMADD231PD Y13, Y8, Y7
+	VPADDQ      Y9, Y6, Y9
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y10, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y10, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y15, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y15, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y14, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y2
+	VFMADD231PD Y14, Y8, Y2
+	VPADDQ      wordsAVX2<>+640(SB), Y5, Y5
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y12, Y9
+	VMOVDQU     3712(CX), Y8
+	VFMADD213PD Y3, Y8, Y9
+	VMOVDQU     Y0, 9920(CX)
+	VSUBPD      Y9, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y9, Y6, Y9
 	VPADDQ      Y0, Y7, Y0
-	VPSRLQ      $0x33, Y9, Y7
-	VMOVDQU     wordsAVX2<>+288(SB), Y2
-	VMOVDQU     wordsAVX2<>+320(SB), Y1
-	VPAND       Y2, Y9, Y9
-	VPOR        Y1, Y9, Y9
-	VPSRLQ      $0x33, Y13, Y5
-	VPAND       Y2, Y13, Y13
-	VPOR        Y1, Y13, Y13
-	VPSRLQ      $0x33, Y12, Y8
-	VPAND       Y2, Y12, Y12
-	VPOR        Y1, Y12, Y12
-	VPSRLQ      $0x33, Y4, Y6
-	VPAND       Y2, Y4, Y4
-	VPOR        Y1, Y4, Y4
-	VPSRLQ      $0x33, Y0, Y3
-	VPAND       Y2, Y0, Y0
-	VPOR        Y1, Y0, Y0
-	VPMULUDQ    wordsAVX2<>+192(SB), Y3, Y3
-	VPADDQ      Y3, Y9, Y3
-	VSUBPD      Y1, Y3, Y3
-	VPADDQ      Y7, Y13, Y7
-	VSUBPD      Y1, Y7, Y7
-	VPADDQ      Y5, Y12, Y5
-	VSUBPD      Y1, Y5, Y5
+	VMOVDQA     Y13, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y6
+	VFMADD231PD Y13, Y8, Y6
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y10, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y10, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y15, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y15, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y14, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y5
+	VFMADD231PD Y14, Y8, Y5
+	VPADDQ      wordsAVX2<>+672(SB), Y9, Y9
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y12, Y7
+	VMOVDQU     3776(CX), Y8
+	VFMADD213PD Y3, Y8, Y7
+	VMOVDQU     Y0, 9856(CX)
+	VSUBPD      Y7, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y0, Y6, Y0
+	VMOVDQA     Y13, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y1
+	VFMADD231PD Y13, Y8, Y1
+	VPADDQ      Y6, Y2, Y6
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y10, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y10, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y6, Y2
+	VMOVDQA     Y15, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y5
+	VFMADD231PD Y15, Y8, Y5
+	VPADDQ      Y6, Y9, Y6
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y14, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y4
+	VFMADD231PD Y14, Y8, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y7, Y7
+	VPADDQ      Y4, Y6, Y4
+	VPADDQ      Y1, Y1, Y6
+	VPADDQ      Y1, Y6, Y6
+	VPSLLQ      $0x04, Y1, Y1
+	VPADDQ      Y1, Y6, Y1
+	VPADDQ      Y1, Y11, Y1
+	VPADDQ      Y2, Y2, Y11
+	VPADDQ      Y2, Y11, Y11
+	VPSLLQ      $0x04, Y2, Y2
+	VPADDQ      Y2, Y11, Y2
+	VPADDQ      9984(CX), Y2, Y2
+	VPADDQ      Y5, Y5, Y11
+	VPADDQ      Y5, Y11, Y11
+	VPSLLQ      $0x04, Y5, Y5
+	VPADDQ      Y5, Y11, Y5
+	VPADDQ      9920(CX), Y5, Y5
+	VPADDQ      Y4, Y4, Y11
+	VPADDQ      Y4, Y11, Y11
+	VPSLLQ      $0x04, Y4, Y4
+	VPADDQ      Y4, Y11, Y4
+	VPADDQ      9856(CX), Y4, Y4
+	VPADDQ      Y7, Y7, Y11
+	VPADDQ      Y7, Y11, Y11
+	VPSLLQ      $0x04, Y7, Y7
+	VPADDQ      Y7, Y11, Y7
+	VPADDQ      Y7, Y0, Y7
+	VMOVDQU     Y1, 320(CX)
+	VMOVDQU     Y2, 384(CX)
+	VMOVDQU     Y5, 448(CX)
+	VMOVDQU     Y4, 512(CX)
+	VMOVDQU     Y7, 576(CX)
+	VMOVDQU     3520(CX), Y0
+	VMOVDQA     Y0, Y1
+	VMOVDQU     3200(CX), Y2
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+384(SB), Y4
+	VSUBPD      Y1, Y4, Y5
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
+	VMOVDQU     3584(CX), Y6
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
+	VSUBPD      Y7, Y4, Y8
+	VFMADD231PD Y6, Y2, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQU     3648(CX), Y1
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     3712(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     3776(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     3264(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     3328(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     3392(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     3456(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y9, Y2, Y10
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
+	VPADDQ      Y8, Y8, Y5
+	VPADDQ      Y8, Y5, Y5
+	VPSLLQ      $0x04, Y8, Y8
+	VPADDQ      Y8, Y5, Y8
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y10, Y10, Y5
+	VPADDQ      Y10, Y5, Y5
+	VPSLLQ      $0x04, Y10, Y10
+	VPADDQ      Y10, Y5, Y10
+	VPADDQ      9984(CX), Y10, Y10
+	VPADDQ      Y12, Y12, Y5
+	VPADDQ      Y12, Y5, Y5
+	VPSLLQ      $0x04, Y12, Y12
+	VPADDQ      Y12, Y5, Y12
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     Y13, 640(CX)
+	VMOVDQU     Y11, 704(CX)
+	VMOVDQU     Y8, 768(CX)
+	VMOVDQU     Y10, 832(CX)
+	VMOVDQU     Y12, 896(CX)
+	VMOVDQU     3840(CX), Y12
+	VMOVDQA     Y12, Y10
+	VMOVDQU     2880(CX), Y8
+	VFMADD213PD Y3, Y8, Y10
+	VSUBPD      Y10, Y4, Y11
+	VFMADD231PD Y12, Y8, Y11
+	VPADDQ      wordsAVX2<>+448(SB), Y10, Y10
+	VPADDQ      wordsAVX2<>+416(SB), Y11, Y11
+	VMOVDQU     3904(CX), Y13
+	VMOVDQA     Y13, Y15
+	VFMADD213PD Y3, Y8, Y15
+	VSUBPD      Y15, Y4, Y5
+	VFMADD231PD Y13, Y8, Y5
+	VPADDQ      wordsAVX2<>+480(SB), Y15, Y15
+	VPADDQ      Y5, Y10, Y5
+	VMOVDQU     3968(CX), Y10
+	VMOVDQA     Y10, Y14
+	VFMADD213PD Y3, Y8, Y14
+	VSUBPD      Y14, Y4, Y9
+	VFMADD231PD Y10, Y8, Y9
+	VPADDQ      wordsAVX2<>+512(SB), Y14, Y14
+	VPADDQ      Y9, Y15, Y9
+	VMOVDQU     4032(CX), Y15
+	VMOVDQA     Y15, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y15, Y8, Y7
+	VPADDQ      wordsAVX2<>+544(SB), Y2, Y2
+	VPADDQ      Y7, Y14, Y7
+	VMOVDQU     4096(CX), Y14
+	VMOVDQA     Y14, Y1
+	VFMADD213PD Y3, Y8, Y1
+	VSUBPD      Y1, Y4, Y6
+	VFMADD231PD Y14, Y8, Y6
+	VPADDQ      wordsAVX2<>+576(SB), Y1, Y1
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y12, Y2
+	VMOVDQU     2944(CX), Y8
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y2, Y9, Y2
+	VPADDQ      Y0, Y5, Y0
+	VMOVDQA     Y13, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y9
+	VFMADD231PD Y13, Y8, Y9
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y9, Y2, Y9
+	VMOVDQA     Y10, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y10, Y8, Y7
+	VPADDQ      Y2, Y6, Y2
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y15, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y15, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y14, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y1
+	VFMADD231PD Y14, Y8, Y1
+	VPADDQ      wordsAVX2<>+608(SB), Y2, Y2
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y12, Y5
+	VMOVDQU     3008(CX), Y8
+	VFMADD213PD Y3, Y8, Y5
+	VMOVDQU     Y0, 9984(CX)
+	VSUBPD      Y5, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y0, Y9, Y0
+	VMOVDQA     Y13, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y7
+	VFMADD231PD Y13, Y8, Y7
+	VPADDQ      Y9, Y6, Y9
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y10, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y10, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y15, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y15, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y14, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y2
+	VFMADD231PD Y14, Y8, Y2
+	VPADDQ      wordsAVX2<>+640(SB), Y5, Y5
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y12, Y9
+	VMOVDQU     3072(CX), Y8
+	VFMADD213PD Y3, Y8, Y9
+	VMOVDQU     Y0, 9920(CX)
+	VSUBPD      Y9, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y9, Y6, Y9
+	VPADDQ      Y0, Y7, Y0
+	VMOVDQA     Y13, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y6
+	VFMADD231PD Y13, Y8, Y6
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y10, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y10, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y15, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y15, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y14, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y5
+	VFMADD231PD Y14, Y8, Y5
+	VPADDQ      wordsAVX2<>+672(SB), Y9, Y9
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y12, Y7
+	VMOVDQU     3136(CX), Y8
+	VFMADD213PD Y3, Y8, Y7
+	VMOVDQU     Y0, 9856(CX)
+	VSUBPD      Y7, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y0, Y6, Y0
+	VMOVDQA     Y13, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y1
+	VFMADD231PD Y13, Y8, Y1
+	VPADDQ      Y6, Y2, Y6
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y10, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y10, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y6, Y2
+	VMOVDQA     Y15, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y5
+	VFMADD231PD Y15, Y8, Y5
+	VPADDQ      Y6, Y9, Y6
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y14, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y4
+	VFMADD231PD Y14, Y8, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y7, Y7
+	VPADDQ      Y4, Y6, Y4
+	VPADDQ      Y1, Y1, Y6
+	VPADDQ      Y1, Y6, Y6
+	VPSLLQ      $0x04, Y1, Y1
+	VPADDQ      Y1, Y6, Y1
+	VPADDQ      Y1, Y11, Y1
+	VPADDQ      Y2, Y2, Y11
+	VPADDQ      Y2, Y11, Y11
+	VPSLLQ      $0x04, Y2, Y2
+	VPADDQ      Y2, Y11, Y2
+	VPADDQ      9984(CX), Y2, Y2
+	VPADDQ      Y5, Y5, Y11
+	VPADDQ      Y5, Y11, Y11
+	VPSLLQ      $0x04, Y5, Y5
+	VPADDQ      Y5, Y11, Y5
+	VPADDQ      9920(CX), Y5, Y5
+	VPADDQ      Y4, Y4, Y11
+	VPADDQ      Y4, Y11, Y11
+	VPSLLQ      $0x04, Y4, Y4
+	VPADDQ      Y4, Y11, Y4
+	VPADDQ      9856(CX), Y4, Y4
+	VPADDQ      Y7, Y7, Y11
+	VPADDQ      Y7, Y11, Y11
+	VPSLLQ      $0x04, Y7, Y7
+	VPADDQ      Y7, Y11, Y7
+	VPADDQ      Y7, Y0, Y7
+	VPSRLQ      $0x33, Y1, Y0
+	VMOVDQU     wordsAVX2<>+288(SB), Y11
+	VMOVDQU     wordsAVX2<>+320(SB), Y6
+	VPAND       Y11, Y1, Y1
+	VPOR        Y6, Y1, Y1
+	VPSRLQ      $0x33, Y2, Y14
+	VPAND       Y11, Y2, Y2
+	VPOR        Y6, Y2, Y2
+	VPSRLQ      $0x33, Y5, Y8
+	VPAND       Y11, Y5, Y5
+	VPOR        Y6, Y5, Y5
+	VPSRLQ      $0x33, Y4, Y3
+	VPAND       Y11, Y4, Y4
+	VPOR        Y6, Y4, Y4
+	VPSRLQ      $0x33, Y7, Y9
+	VPAND       Y11, Y7, Y7
+	VPOR        Y6, Y7, Y7
+	VPMULUDQ    wordsAVX2<>+192(SB), Y9, Y9
+	VPADDQ      Y9, Y1, Y9
+	VSUBPD      Y6, Y9, Y9
+	VPADDQ      Y0, Y2, Y0
+	VSUBPD      Y6, Y0, Y0
+	VPADDQ      Y14, Y5, Y14
+	VSUBPD      Y6, Y14, Y14
 	VPADDQ      Y8, Y4, Y8
-	VSUBPD      Y1, Y8, Y8
-	VPADDQ      Y6, Y0, Y6
-	VSUBPD      Y1, Y6, Y1
-	VMOVDQU     Y3, 960(CX)
-	VMOVDQU     Y7, 1024(CX)
-	VMOVDQU     Y5, 1088(CX)
+	VSUBPD      Y6, Y8, Y8
+	VPADDQ      Y3, Y7, Y3
+	VSUBPD      Y6, Y3, Y6
+	VMOVDQU     Y9, 960(CX)
+	VMOVDQU     Y0, 1024(CX)
+	VMOVDQU     Y14, 1088(CX)
 	VMOVDQU     Y8, 1152(CX)
-	VMOVDQU     Y1, 1216(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
+	VMOVDQU     Y6, 1216(CX)
+	VMOVDQU     8000(CX), Y0
 	VMOVDQA     Y0, Y1
 	VMOVDQU     7680(CX), Y2
-	VMOVDQU     8000(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
 	VMOVDQU     wordsAVX2<>+384(SB), Y4
 	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
 	VMOVDQU     8064(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8128(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
-	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8192(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8256(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     7744(CX), Y6
-	VMOVDQU     8000(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8064(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8128(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8192(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8256(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
-	VMOVDQU     7808(CX), Y1
-	VMOVDQU     8000(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8064(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8128(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
 	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8192(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8256(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     7872(CX), Y3
-	VMOVDQU     8000(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8064(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8128(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8192(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8256(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     7936(CX), Y7
-	VMOVDQU     8000(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8064(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8128(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8192(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8256(CX), Y2
-	VFMADD231PD Y2, Y7, Y6
-	VSUBPD      Y6, Y4, Y10
-	VFMADD231PD Y2, Y7, Y10
-	VMOVDQU     wordsAVX2<>+704(SB), Y2
-	VPADDQ      Y6, Y2, Y6
-	VPADDQ      Y10, Y1, Y10
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
-	VPADDQ      Y8, Y8, Y5
-	VPADDQ      Y8, Y5, Y5
-	VPSLLQ      $0x04, Y8, Y8
-	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y10, Y10, Y12
-	VPADDQ      Y10, Y12, Y12
-	VPSLLQ      $0x04, Y10, Y10
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y6, Y6, Y13
-	VPADDQ      Y6, Y13, Y13
-	VPSLLQ      $0x04, Y6, Y6
-	VPADDQ      Y6, Y13, Y6
-	VPADDQ      Y6, Y14, Y6
-	VMOVDQU     Y3, 4800(CX)
-	VMOVDQU     Y8, 4864(CX)
-	VMOVDQU     Y9, 4928(CX)
-	VMOVDQU     Y10, 4992(CX)
-	VMOVDQU     Y6, 5056(CX)
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8320(CX), Y10
-	VMOVDQU     8640(CX), Y9
-	VFMADD231PD Y9, Y10, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y10, Y8
-	VMOVDQU     wordsAVX2<>+448(SB), Y9
-	VPADDQ      Y6, Y9, Y6
-	VMOVDQU     wordsAVX2<>+416(SB), Y9
-	VPADDQ      Y8, Y9, Y8
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8704(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y14
-	VFMADD231PD Y3, Y10, Y14
-	VMOVDQU     wordsAVX2<>+480(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y14, Y6, Y14
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8768(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y13
-	VFMADD231PD Y3, Y10, Y13
-	VMOVDQU     wordsAVX2<>+512(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y13, Y9, Y13
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8832(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y12
-	VFMADD231PD Y3, Y10, Y12
-	VMOVDQU     wordsAVX2<>+544(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y12, Y6, Y12
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8896(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VMOVDQU     wordsAVX2<>+576(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y11, Y9, Y11
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8384(CX), Y3
-	VMOVDQU     8640(CX), Y10
-	VFMADD231PD Y10, Y3, Y9
-	VSUBPD      Y9, Y4, Y5
-	VFMADD231PD Y10, Y3, Y5
-	VPADDQ      Y9, Y13, Y9
-	VPADDQ      Y5, Y14, Y5
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y3, Y14
-	VSUBPD      Y14, Y4, Y10
-	VFMADD231PD Y13, Y3, Y10
-	VPADDQ      Y14, Y12, Y14
-	VPADDQ      Y10, Y9, Y10
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y3, Y9
-	VSUBPD      Y9, Y4, Y13
-	VFMADD231PD Y12, Y3, Y13
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y13, Y14, Y13
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y3, Y14
-	VSUBPD      Y14, Y4, Y12
-	VFMADD231PD Y11, Y3, Y12
-	VPADDQ      Y14, Y6, Y14
-	VPADDQ      Y12, Y9, Y12
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8896(CX), Y6
-	VFMADD231PD Y6, Y3, Y9
-	VSUBPD      Y9, Y4, Y11
-	VFMADD231PD Y6, Y3, Y11
-	VMOVDQU     wordsAVX2<>+608(SB), Y6
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y11, Y14, Y11
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8448(CX), Y6
-	VMOVDQU     8640(CX), Y3
-	VFMADD231PD Y3, Y6, Y14
-	VSUBPD      Y14, Y4, Y1
-	VFMADD231PD Y3, Y6, Y1
-	VPADDQ      Y14, Y13, Y14
-	VPADDQ      Y1, Y10, Y1
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y6, Y10
-	VSUBPD      Y10, Y4, Y3
-	VFMADD231PD Y13, Y6, Y3
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y3, Y14, Y3
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y6, Y14
-	VSUBPD      Y14, Y4, Y13
-	VFMADD231PD Y12, Y6, Y13
-	VPADDQ      Y14, Y11, Y14
-	VPADDQ      Y13, Y10, Y13
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y6, Y10
-	VSUBPD      Y10, Y4, Y12
-	VFMADD231PD Y11, Y6, Y12
-	VPADDQ      Y10, Y9, Y10
-	VPADDQ      Y12, Y14, Y12
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8896(CX), Y9
-	VFMADD231PD Y9, Y6, Y14
-	VSUBPD      Y14, Y4, Y11
-	VFMADD231PD Y9, Y6, Y11
-	VMOVDQU     wordsAVX2<>+640(SB), Y9
-	VPADDQ      Y14, Y9, Y14
-	VPADDQ      Y11, Y10, Y11
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8512(CX), Y9
-	VMOVDQU     8640(CX), Y6
-	VFMADD231PD Y6, Y9, Y10
-	VSUBPD      Y10, Y4, Y2
-	VFMADD231PD Y6, Y9, Y2
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y9, Y3
-	VSUBPD      Y3, Y4, Y6
-	VFMADD231PD Y13, Y9, Y6
-	VPADDQ      Y3, Y12, Y3
-	VPADDQ      Y6, Y10, Y6
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y9, Y10
-	VSUBPD      Y10, Y4, Y13
-	VFMADD231PD Y12, Y9, Y13
-	VPADDQ      Y10, Y11, Y10
-	VPADDQ      Y13, Y3, Y13
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y9, Y3
-	VSUBPD      Y3, Y4, Y12
-	VFMADD231PD Y11, Y9, Y12
-	VPADDQ      Y3, Y14, Y3
-	VPADDQ      Y12, Y10, Y12
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8896(CX), Y14
-	VFMADD231PD Y14, Y9, Y10
-	VSUBPD      Y10, Y4, Y11
-	VFMADD231PD Y14, Y9, Y11
-	VMOVDQU     wordsAVX2<>+672(SB), Y14
-	VPADDQ      Y10, Y14, Y10
-	VPADDQ      Y11, Y3, Y11
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8576(CX), Y14
-	VMOVDQU     8640(CX), Y9
-	VFMADD231PD Y9, Y14, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y9, Y14, Y7
-	VPADDQ      Y3, Y13, Y3
-	VPADDQ      Y7, Y6, Y7
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y14, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y13, Y14, Y9
-	VPADDQ      Y6, Y12, Y6
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y14, Y3
-	VSUBPD      Y3, Y4, Y13
-	VFMADD231PD Y12, Y14, Y13
-	VPADDQ      Y3, Y11, Y3
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y14, Y6
-	VSUBPD      Y6, Y4, Y12
-	VFMADD231PD Y11, Y14, Y12
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y12, Y3, Y12
-	VMOVDQA     Y0, Y0
-	VMOVDQU     8896(CX), Y3
-	VFMADD231PD Y3, Y14, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y3, Y14, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y3
-	VPADDQ      Y0, Y3, Y0
-	VPADDQ      Y4, Y6, Y4
-	VPADDQ      Y9, Y9, Y6
-	VPADDQ      Y9, Y6, Y6
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y9, Y8, Y9
-	VPADDQ      Y13, Y13, Y8
-	VPADDQ      Y13, Y8, Y8
-	VPSLLQ      $0x04, Y13, Y13
-	VPADDQ      Y13, Y8, Y13
-	VPADDQ      Y13, Y5, Y13
-	VPADDQ      Y12, Y12, Y5
-	VPADDQ      Y12, Y5, Y5
-	VPSLLQ      $0x04, Y12, Y12
-	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y12, Y1, Y12
-	VPADDQ      Y4, Y4, Y1
-	VPADDQ      Y4, Y1, Y1
-	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y1, Y4
-	VPADDQ      Y4, Y2, Y4
-	VPADDQ      Y0, Y0, Y2
-	VPADDQ      Y0, Y2, Y2
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y2, Y0
-	VPADDQ      Y0, Y7, Y0
-	VMOVDQU     Y9, 5120(CX)
-	VMOVDQU     Y13, 5184(CX)
-	VMOVDQU     Y12, 5248(CX)
-	VMOVDQU     Y4, 5312(CX)
-	VMOVDQU     Y0, 5376(CX)
-	VMOVDQU     wordsAVX2<>+352(SB), Y0
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8000(CX), Y2
-	VMOVDQU     8320(CX), Y3
-	VFMADD231PD Y3, Y2, Y1
-	VMOVDQU     wordsAVX2<>+384(SB), Y4
-	VSUBPD      Y1, Y4, Y5
-	VFMADD231PD Y3, Y2, Y5
-	VMOVDQU     wordsAVX2<>+448(SB), Y3
-	VPADDQ      Y1, Y3, Y1
-	VMOVDQU     wordsAVX2<>+416(SB), Y3
-	VPADDQ      Y5, Y3, Y5
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8384(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y6, Y2, Y7
-	VMOVDQU     wordsAVX2<>+480(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y7, Y1, Y7
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8448(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y8
 	VFMADD231PD Y6, Y2, Y8
-	VMOVDQU     wordsAVX2<>+512(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y8, Y3, Y8
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8512(CX), Y6
-	VFMADD231PD Y6, Y2, Y3
-	VSUBPD      Y3, Y4, Y9
-	VFMADD231PD Y6, Y2, Y9
-	VMOVDQU     wordsAVX2<>+544(SB), Y6
-	VPADDQ      Y3, Y6, Y3
-	VPADDQ      Y9, Y1, Y9
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8576(CX), Y6
-	VFMADD231PD Y6, Y2, Y1
-	VSUBPD      Y1, Y4, Y10
-	VFMADD231PD Y6, Y2, Y10
-	VMOVDQU     wordsAVX2<>+576(SB), Y6
-	VPADDQ      Y1, Y6, Y1
-	VPADDQ      Y10, Y3, Y10
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8064(CX), Y6
-	VMOVDQU     8320(CX), Y2
-	VFMADD231PD Y2, Y6, Y3
-	VSUBPD      Y3, Y4, Y11
-	VFMADD231PD Y2, Y6, Y11
-	VPADDQ      Y3, Y8, Y3
-	VPADDQ      Y11, Y7, Y11
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8384(CX), Y8
-	VFMADD231PD Y8, Y6, Y7
-	VSUBPD      Y7, Y4, Y2
-	VFMADD231PD Y8, Y6, Y2
-	VPADDQ      Y7, Y9, Y7
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8448(CX), Y9
-	VFMADD231PD Y9, Y6, Y3
-	VSUBPD      Y3, Y4, Y8
-	VFMADD231PD Y9, Y6, Y8
-	VPADDQ      Y3, Y10, Y3
-	VPADDQ      Y8, Y7, Y8
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8512(CX), Y10
-	VFMADD231PD Y10, Y6, Y7
-	VSUBPD      Y7, Y4, Y9
-	VFMADD231PD Y10, Y6, Y9
-	VPADDQ      Y7, Y1, Y7
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8576(CX), Y1
-	VFMADD231PD Y1, Y6, Y3
-	VSUBPD      Y3, Y4, Y10
-	VFMADD231PD Y1, Y6, Y10
-	VMOVDQU     wordsAVX2<>+608(SB), Y1
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y10, Y7, Y10
-	VMOVDQA     Y0, Y7
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ      Y8, Y1, Y8
 	VMOVDQU     8128(CX), Y1
-	VMOVDQU     8320(CX), Y6
-	VFMADD231PD Y6, Y1, Y7
-	VSUBPD      Y7, Y4, Y12
-	VFMADD231PD Y6, Y1, Y12
-	VPADDQ      Y7, Y8, Y7
-	VPADDQ      Y12, Y2, Y12
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8384(CX), Y8
-	VFMADD231PD Y8, Y1, Y2
-	VSUBPD      Y2, Y4, Y6
-	VFMADD231PD Y8, Y1, Y6
-	VPADDQ      Y2, Y9, Y2
-	VPADDQ      Y6, Y7, Y6
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8448(CX), Y9
-	VFMADD231PD Y9, Y1, Y7
-	VSUBPD      Y7, Y4, Y8
-	VFMADD231PD Y9, Y1, Y8
-	VPADDQ      Y7, Y10, Y7
-	VPADDQ      Y8, Y2, Y8
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8512(CX), Y10
-	VFMADD231PD Y10, Y1, Y2
-	VSUBPD      Y2, Y4, Y9
-	VFMADD231PD Y10, Y1, Y9
-	VPADDQ      Y2, Y3, Y2
-	VPADDQ      Y9, Y7, Y9
-	VMOVDQA     Y0, Y7
-	VMOVDQU     8576(CX), Y3
-	VFMADD231PD Y3, Y1, Y7
-	VSUBPD      Y7, Y4, Y10
-	VFMADD231PD Y3, Y1, Y10
-	VMOVDQU     wordsAVX2<>+640(SB), Y3
-	VPADDQ      Y7, Y3, Y7
-	VPADDQ      Y10, Y2, Y10
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8192(CX), Y3
-	VMOVDQU     8320(CX), Y1
-	VFMADD231PD Y1, Y3, Y2
-	VSUBPD      Y2, Y4, Y13
-	VFMADD231PD Y1, Y3, Y13
-	VPADDQ      Y2, Y8, Y2
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8384(CX), Y8
-	VFMADD231PD Y8, Y3, Y6
-	VSUBPD      Y6, Y4, Y1
-	VFMADD231PD Y8, Y3, Y1
-	VPADDQ      Y6, Y9, Y6
-	VPADDQ      Y1, Y2, Y1
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8448(CX), Y9
-	VFMADD231PD Y9, Y3, Y2
-	VSUBPD      Y2, Y4, Y8
-	VFMADD231PD Y9, Y3, Y8
-	VPADDQ      Y2, Y10, Y2
-	VPADDQ      Y8, Y6, Y8
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8512(CX), Y10
-	VFMADD231PD Y10, Y3, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y10, Y3, Y9
-	VPADDQ      Y6, Y7, Y6
-	VPADDQ      Y9, Y2, Y9
-	VMOVDQA     Y0, Y2
-	VMOVDQU     8576(CX), Y7
-	VFMADD231PD Y7, Y3, Y2
-	VSUBPD      Y2, Y4, Y10
-	VFMADD231PD Y7, Y3, Y10
-	VMOVDQU     wordsAVX2<>+672(SB), Y7
-	VPADDQ      Y2, Y7, Y2
-	VPADDQ      Y10, Y6, Y10
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8256(CX), Y7
-	VMOVDQU     8320(CX), Y3
-	VFMADD231PD Y3, Y7, Y6
-	VSUBPD      Y6, Y4, Y14
-	VFMADD231PD Y3, Y7, Y14
-	VPADDQ      Y6, Y8, Y6
-	VPADDQ      Y14, Y1, Y14
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8384(CX), Y8
-	VFMADD231PD Y8, Y7, Y1
-	VSUBPD      Y1, Y4, Y3
-	VFMADD231PD Y8, Y7, Y3
-	VPADDQ      Y1, Y9, Y1
-	VPADDQ      Y3, Y6, Y3
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8448(CX), Y9
-	VFMADD231PD Y9, Y7, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y7, Y8
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y8, Y1, Y8
-	VMOVDQA     Y0, Y1
-	VMOVDQU     8512(CX), Y10
-	VFMADD231PD Y10, Y7, Y1
-	VSUBPD      Y1, Y4, Y9
-	VFMADD231PD Y10, Y7, Y9
-	VPADDQ      Y1, Y2, Y1
-	VPADDQ      Y9, Y6, Y9
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8576(CX), Y2
-	VFMADD231PD Y2, Y7, Y6
-	VSUBPD      Y6, Y4, Y10
-	VFMADD231PD Y2, Y7, Y10
-	VMOVDQU     wordsAVX2<>+704(SB), Y2
-	VPADDQ      Y6, Y2, Y6
-	VPADDQ      Y10, Y1, Y10
-	VPADDQ      Y3, Y3, Y1
-	VPADDQ      Y3, Y1, Y1
-	VPSLLQ      $0x04, Y3, Y3
-	VPADDQ      Y3, Y1, Y3
-	VPADDQ      Y3, Y5, Y3
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     8192(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     8256(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     7744(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     7808(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     7872(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     7936(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y9, Y2, Y10
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
 	VPADDQ      Y8, Y8, Y5
 	VPADDQ      Y8, Y5, Y5
 	VPSLLQ      $0x04, Y8, Y8
 	VPADDQ      Y8, Y5, Y8
-	VPADDQ      Y8, Y11, Y8
-	VPADDQ      Y9, Y9, Y11
-	VPADDQ      Y9, Y11, Y11
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y9, Y12, Y9
-	VPADDQ      Y10, Y10, Y12
-	VPADDQ      Y10, Y12, Y12
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y10, Y10, Y5
+	VPADDQ      Y10, Y5, Y5
 	VPSLLQ      $0x04, Y10, Y10
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y6, Y6, Y13
-	VPADDQ      Y6, Y13, Y13
-	VPSLLQ      $0x04, Y6, Y6
-	VPADDQ      Y6, Y13, Y6
-	VPADDQ      Y6, Y14, Y6
-	VMOVDQU     Y3, 5440(CX)
-	VMOVDQU     Y8, 5504(CX)
-	VMOVDQU     Y9, 5568(CX)
-	VMOVDQU     Y10, 5632(CX)
-	VMOVDQU     Y6, 5696(CX)
-	VMOVDQA     Y0, Y6
-	VMOVDQU     7680(CX), Y10
-	VMOVDQU     8640(CX), Y9
-	VFMADD231PD Y9, Y10, Y6
-	VSUBPD      Y6, Y4, Y8
-	VFMADD231PD Y9, Y10, Y8
-	VMOVDQU     wordsAVX2<>+448(SB), Y9
-	VPADDQ      Y6, Y9, Y6
-	VMOVDQU     wordsAVX2<>+416(SB), Y9
-	VPADDQ      Y8, Y9, Y8
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8704(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y14
-	VFMADD231PD Y3, Y10, Y14
-	VMOVDQU     wordsAVX2<>+480(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y14, Y6, Y14
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8768(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y13
-	VFMADD231PD Y3, Y10, Y13
-	VMOVDQU     wordsAVX2<>+512(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y13, Y9, Y13
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8832(CX), Y3
-	VFMADD231PD Y3, Y10, Y9
-	VSUBPD      Y9, Y4, Y12
-	VFMADD231PD Y3, Y10, Y12
-	VMOVDQU     wordsAVX2<>+544(SB), Y3
-	VPADDQ      Y9, Y3, Y9
-	VPADDQ      Y12, Y6, Y12
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8896(CX), Y3
-	VFMADD231PD Y3, Y10, Y6
-	VSUBPD      Y6, Y4, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VMOVDQU     wordsAVX2<>+576(SB), Y3
-	VPADDQ      Y6, Y3, Y6
-	VPADDQ      Y11, Y9, Y11
-	VMOVDQA     Y0, Y9
-	VMOVDQU     7744(CX), Y3
-	VMOVDQU     8640(CX), Y10
-	VFMADD231PD Y10, Y3, Y9
-	VSUBPD      Y9, Y4, Y5
-	VFMADD231PD Y10, Y3, Y5
-	VPADDQ      Y9, Y13, Y9
-	VPADDQ      Y5, Y14, Y5
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y3, Y14
-	VSUBPD      Y14, Y4, Y10
-	VFMADD231PD Y13, Y3, Y10
-	VPADDQ      Y14, Y12, Y14
-	VPADDQ      Y10, Y9, Y10
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y3, Y9
-	VSUBPD      Y9, Y4, Y13
-	VFMADD231PD Y12, Y3, Y13
-	VPADDQ      Y9, Y11, Y9
-	VPADDQ      Y13, Y14, Y13
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y3, Y14
-	VSUBPD      Y14, Y4, Y12
-	VFMADD231PD Y11, Y3, Y12
-	VPADDQ      Y14, Y6, Y14
-	VPADDQ      Y12, Y9, Y12
-	VMOVDQA     Y0, Y9
-	VMOVDQU     8896(CX), Y6
-	VFMADD231PD Y6, Y3, Y9
-	VSUBPD      Y9, Y4, Y11
-	VFMADD231PD Y6, Y3, Y11
-	VMOVDQU     wordsAVX2<>+608(SB), Y6
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y11, Y14, Y11
-	VMOVDQA     Y0, Y14
-	VMOVDQU     7808(CX), Y6
-	VMOVDQU     8640(CX), Y3
-	VFMADD231PD Y3, Y6, Y14
-	VSUBPD      Y14, Y4, Y1
-	VFMADD231PD Y3, Y6, Y1
-	VPADDQ      Y14, Y13, Y14
-	VPADDQ      Y1, Y10, Y1
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y6, Y10
-	VSUBPD      Y10, Y4, Y3
-	VFMADD231PD Y13, Y6, Y3
-	VPADDQ      Y10, Y12, Y10
-	VPADDQ      Y3, Y14, Y3
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y6, Y14
-	VSUBPD      Y14, Y4, Y13
-	VFMADD231PD Y12, Y6, Y13
-	VPADDQ      Y14, Y11, Y14
-	VPADDQ      Y13, Y10, Y13
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y6, Y10
-	VSUBPD      Y10, Y4, Y12
-	VFMADD231PD Y11, Y6, Y12
-	VPADDQ      Y10, Y9, Y10
-	VPADDQ      Y12, Y14, Y12
-	VMOVDQA     Y0, Y14
-	VMOVDQU     8896(CX), Y9
-	VFMADD231PD Y9, Y6, Y14
-	VSUBPD      Y14, Y4, Y11
-	VFMADD231PD Y9, Y6, Y11
-	VMOVDQU     wordsAVX2<>+640(SB), Y9
-	VPADDQ      Y14, Y9, Y14
-	VPADDQ      Y11, Y10, Y11
-	VMOVDQA     Y0, Y10
-	VMOVDQU     7872(CX), Y9
-	VMOVDQU     8640(CX), Y6
-	VFMADD231PD Y6, Y9, Y10
-	VSUBPD      Y10, Y4, Y2
-	VFMADD231PD Y6, Y9, Y2
-	VPADDQ      Y10, Y13, Y10
-	VPADDQ      Y2, Y3, Y2
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y9, Y3
-	VSUBPD      Y3, Y4, Y6
-	VFMADD231PD Y13, Y9, Y6
-	VPADDQ      Y3, Y12, Y3
-	VPADDQ      Y6, Y10, Y6
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y9, Y10
-	VSUBPD      Y10, Y4, Y13
-	VFMADD231PD Y12, Y9, Y13
-	VPADDQ      Y10, Y11, Y10
-	VPADDQ      Y13, Y3, Y13
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y9, Y3
-	VSUBPD      Y3, Y4, Y12
-	VFMADD231PD Y11, Y9, Y12
-	VPADDQ      Y3, Y14, Y3
-	VPADDQ      Y12, Y10, Y12
-	VMOVDQA     Y0, Y10
-	VMOVDQU     8896(CX), Y14
-	VFMADD231PD Y14, Y9, Y10
-	VSUBPD      Y10, Y4, Y11
-	VFMADD231PD Y14, Y9, Y11
-	VMOVDQU     wordsAVX2<>+672(SB), Y14
-	VPADDQ      Y10, Y14, Y10
-	VPADDQ      Y11, Y3, Y11
-	VMOVDQA     Y0, Y3
-	VMOVDQU     7936(CX), Y14
-	VMOVDQU     8640(CX), Y9
-	VFMADD231PD Y9, Y14, Y3
-	VSUBPD      Y3, Y4, Y7
-	VFMADD231PD Y9, Y14, Y7
-	VPADDQ      Y3, Y13, Y3
-	VPADDQ      Y7, Y6, Y7
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8704(CX), Y13
-	VFMADD231PD Y13, Y14, Y6
-	VSUBPD      Y6, Y4, Y9
-	VFMADD231PD Y13, Y14, Y9
-	VPADDQ      Y6, Y12, Y6
-	VPADDQ      Y9, Y3, Y9
-	VMOVDQA     Y0, Y3
-	VMOVDQU     8768(CX), Y12
-	VFMADD231PD Y12, Y14, Y3
-	VSUBPD      Y3, Y4, Y13
-	VFMADD231PD Y12, Y14, Y13
-	VPADDQ      Y3, Y11, Y3
-	VPADDQ      Y13, Y6, Y13
-	VMOVDQA     Y0, Y6
-	VMOVDQU     8832(CX), Y11
-	VFMADD231PD Y11, Y14, Y6
-	VSUBPD      Y6, Y4, Y12
-	VFMADD231PD Y11, Y14, Y12
-	VPADDQ      Y6, Y10, Y6
-	VPADDQ      Y12, Y3, Y12
-	VMOVDQA     Y0, Y0
-	VMOVDQU     8896(CX), Y3
-	VFMADD231PD Y3, Y14, Y0
-	VSUBPD      Y0, Y4, Y4
-	VFMADD231PD Y3, Y14, Y4
-	VMOVDQU     wordsAVX2<>+704(SB), Y3
-	VPADDQ      Y0, Y3, Y0
-	VPADDQ      Y4, Y6, Y4
-	VPADDQ      Y9, Y9, Y6
-	VPADDQ      Y9, Y6, Y6
-	VPSLLQ      $0x04, Y9, Y9
-	VPADDQ      Y9, Y6, Y9
-	VPADDQ      Y9, Y8, Y9
-	VPADDQ      Y13, Y13, Y8
-	VPADDQ      Y13, Y8, Y8
-	VPSLLQ      $0x04, Y13, Y13
-	VPADDQ      Y13, Y8, Y13
-	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y10, Y5, Y10
+	VPADDQ      9984(CX), Y10, Y10
 	VPADDQ      Y12, Y12, Y5
 	VPADDQ      Y12, Y5, Y5
 	VPSLLQ      $0x04, Y12, Y12
 	VPADDQ      Y12, Y5, Y12
-	VPADDQ      Y12, Y1, Y12
-	VPADDQ      Y4, Y4, Y1
-	VPADDQ      Y4, Y1, Y1
-	VPSLLQ      $0x04, Y4, Y4
-	VPADDQ      Y4, Y1, Y4
-	VPADDQ      Y4, Y2, Y4
-	VPADDQ      Y0, Y0, Y2
-	VPADDQ      Y0, Y2, Y2
-	VPSLLQ      $0x04, Y0, Y0
-	VPADDQ      Y0, Y2, Y0
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     Y13, 4800(CX)
+	VMOVDQU     Y11, 4864(CX)
+	VMOVDQU     Y8, 4928(CX)
+	VMOVDQU     Y10, 4992(CX)
+	VMOVDQU     Y12, 5056(CX)
+	VMOVDQU     8640(CX), Y12
+	VMOVDQA     Y12, Y10
+	VMOVDQU     8320(CX), Y8
+	VFMADD213PD Y3, Y8, Y10
+	VSUBPD      Y10, Y4, Y11
+	VFMADD231PD Y12, Y8, Y11
+	VPADDQ      wordsAVX2<>+448(SB), Y10, Y10
+	VPADDQ      wordsAVX2<>+416(SB), Y11, Y11
+	VMOVDQU     8704(CX), Y13
+	VMOVDQA     Y13, Y15
+	VFMADD213PD Y3, Y8, Y15
+	VSUBPD      Y15, Y4, Y5
+	VFMADD231PD Y13, Y8, Y5
+	VPADDQ      wordsAVX2<>+480(SB), Y15, Y15
+	VPADDQ      Y5, Y10, Y5
+	VMOVDQU     8768(CX), Y10
+	VMOVDQA     Y10, Y14
+	VFMADD213PD Y3, Y8, Y14
+	VSUBPD      Y14, Y4, Y9
+	VFMADD231PD Y10, Y8, Y9
+	VPADDQ      wordsAVX2<>+512(SB), Y14, Y14
+	VPADDQ      Y9, Y15, Y9
+	VMOVDQU     8832(CX), Y15
+	VMOVDQA     Y15, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y15, Y8, Y7
+	VPADDQ      wordsAVX2<>+544(SB), Y2, Y2
+	VPADDQ      Y7, Y14, Y7
+	VMOVDQU     8896(CX), Y14
+	VMOVDQA     Y14, Y1
+	VFMADD213PD Y3, Y8, Y1
+	VSUBPD      Y1, Y4, Y6
+	VFMADD231PD Y14, Y8, Y6
+	VPADDQ      wordsAVX2<>+576(SB), Y1, Y1
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y12, Y2
+	VMOVDQU     8384(CX), Y8
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y2, Y9, Y2
+	VPADDQ      Y0, Y5, Y0
+	VMOVDQA     Y13, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y9
+	VFMADD231PD Y13, Y8, Y9
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y9, Y2, Y9
+	VMOVDQA     Y10, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y10, Y8, Y7
+	VPADDQ      Y2, Y6, Y2
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y15, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y15, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y14, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y1
+	VFMADD231PD Y14, Y8, Y1
+	VPADDQ      wordsAVX2<>+608(SB), Y2, Y2
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y12, Y5
+	VMOVDQU     8448(CX), Y8
+	VFMADD213PD Y3, Y8, Y5
+	VMOVDQU     Y0, 9984(CX)
+	VSUBPD      Y5, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y0, Y9, Y0
+	VMOVDQA     Y13, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y7
+	VFMADD231PD Y13, Y8, Y7
+	VPADDQ      Y9, Y6, Y9
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y10, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y10, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y15, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y15, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y14, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y2
+	VFMADD231PD Y14, Y8, Y2
+	VPADDQ      wordsAVX2<>+640(SB), Y5, Y5
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y12, Y9
+	VMOVDQU     8512(CX), Y8
+	VFMADD213PD Y3, Y8, Y9
+	VMOVDQU     Y0, 9920(CX)
+	VSUBPD      Y9, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y9, Y6, Y9
 	VPADDQ      Y0, Y7, Y0
-	VPSRLQ      $0x33, Y9, Y7
-	VMOVDQU     wordsAVX2<>+288(SB), Y2
-	VMOVDQU     wordsAVX2<>+320(SB), Y1
-	VPAND       Y2, Y9, Y9
-	VPOR        Y1, Y9, Y9
-	VPSRLQ      $0x33, Y13, Y5
-	VPAND       Y2, Y13, Y13
-	VPOR        Y1, Y13, Y13
-	VPSRLQ      $0x33, Y12, Y8
-	VPAND       Y2, Y12, Y12
-	VPOR        Y1, Y12, Y12
-	VPSRLQ      $0x33, Y4, Y6
-	VPAND       Y2, Y4, Y4
-	VPOR        Y1, Y4, Y4
-	VPSRLQ      $0x33, Y0, Y3
-	VPAND       Y2, Y0, Y0
-	VPOR        Y1, Y0, Y0
-	VPMULUDQ    wordsAVX2<>+192(SB), Y3, Y3
-	VPADDQ      Y3, Y9, Y3
-	VSUBPD      Y1, Y3, Y3
-	VPADDQ      Y7, Y13, Y7
-	VSUBPD      Y1, Y7, Y7
-	VPADDQ      Y5, Y12, Y5
-	VSUBPD      Y1, Y5, Y5
+	VMOVDQA     Y13, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y6
+	VFMADD231PD Y13, Y8, Y6
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y10, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y10, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y15, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y15, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y14, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y5
+	VFMADD231PD Y14, Y8, Y5
+	VPADDQ      wordsAVX2<>+672(SB), Y9, Y9
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y12, Y7
+	VMOVDQU     8576(CX), Y8
+	VFMADD213PD Y3, Y8, Y7
+	VMOVDQU     Y0, 9856(CX)
+	VSUBPD      Y7, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y0, Y6, Y0
+	VMOVDQA     Y13, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y1
+	VFMADD231PD Y13, Y8, Y1
+	VPADDQ      Y6, Y2, Y6
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y10, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y10, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y6, Y2
+	VMOVDQA     Y15, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y5
+	VFMADD231PD Y15, Y8, Y5
+	VPADDQ      Y6, Y9, Y6
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y14, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y4
+	VFMADD231PD Y14, Y8, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y7, Y7
+	VPADDQ      Y4, Y6, Y4
+	VPADDQ      Y1, Y1, Y6
+	VPADDQ      Y1, Y6, Y6
+	VPSLLQ      $0x04, Y1, Y1
+	VPADDQ      Y1, Y6, Y1
+	VPADDQ      Y1, Y11, Y1
+	VPADDQ      Y2, Y2, Y11
+	VPADDQ      Y2, Y11, Y11
+	VPSLLQ      $0x04, Y2, Y2
+	VPADDQ      Y2, Y11, Y2
+	VPADDQ      9984(CX), Y2, Y2
+	VPADDQ      Y5, Y5, Y11
+	VPADDQ      Y5, Y11, Y11
+	VPSLLQ      $0x04, Y5, Y5
+	VPADDQ      Y5, Y11, Y5
+	VPADDQ      9920(CX), Y5, Y5
+	VPADDQ      Y4, Y4, Y11
+	VPADDQ      Y4, Y11, Y11
+	VPSLLQ      $0x04, Y4, Y4
+	VPADDQ      Y4, Y11, Y4
+	VPADDQ      9856(CX), Y4, Y4
+	VPADDQ      Y7, Y7, Y11
+	VPADDQ      Y7, Y11, Y11
+	VPSLLQ      $0x04, Y7, Y7
+	VPADDQ      Y7, Y11, Y7
+	VPADDQ      Y7, Y0, Y7
+	VMOVDQU     Y1, 5120(CX)
+	VMOVDQU     Y2, 5184(CX)
+	VMOVDQU     Y5, 5248(CX)
+	VMOVDQU     Y4, 5312(CX)
+	VMOVDQU     Y7, 5376(CX)
+	VMOVDQU     8320(CX), Y0
+	VMOVDQA     Y0, Y1
+	VMOVDQU     8000(CX), Y2
+	VMOVDQU     wordsAVX2<>+352(SB), Y3
+	VFMADD213PD Y3, Y2, Y1
+	VMOVDQU     wordsAVX2<>+384(SB), Y4
+	VSUBPD      Y1, Y4, Y5
+	VFMADD231PD Y0, Y2, Y5
+	VPADDQ      wordsAVX2<>+448(SB), Y1, Y1
+	VPADDQ      wordsAVX2<>+416(SB), Y5, Y5
+	VMOVDQU     8384(CX), Y6
+	VMOVDQA     Y6, Y7
+	VFMADD213PD Y3, Y2, Y7
+	VSUBPD      Y7, Y4, Y8
+	VFMADD231PD Y6, Y2, Y8
+	VPADDQ      wordsAVX2<>+480(SB), Y7, Y7
+	VPADDQ      Y8, Y1, Y8
+	VMOVDQU     8448(CX), Y1
+	VMOVDQA     Y1, Y9
+	VFMADD213PD Y3, Y2, Y9
+	VSUBPD      Y9, Y4, Y10
+	VFMADD231PD Y1, Y2, Y10
+	VPADDQ      wordsAVX2<>+512(SB), Y9, Y9
+	VPADDQ      Y10, Y7, Y10
+	VMOVDQU     8512(CX), Y7
+	VMOVDQA     Y7, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y7, Y2, Y12
+	VPADDQ      wordsAVX2<>+544(SB), Y11, Y11
+	VPADDQ      Y12, Y9, Y12
+	VMOVDQU     8576(CX), Y9
+	VMOVDQA     Y9, Y13
+	VFMADD213PD Y3, Y2, Y13
+	VSUBPD      Y13, Y4, Y14
+	VFMADD231PD Y9, Y2, Y14
+	VPADDQ      wordsAVX2<>+576(SB), Y13, Y13
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y0, Y11
+	VMOVDQU     8064(CX), Y2
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y11, Y10, Y11
+	VPADDQ      Y15, Y8, Y15
+	VMOVDQA     Y6, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y10
+	VFMADD231PD Y6, Y2, Y10
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y10, Y11, Y10
+	VMOVDQA     Y1, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y12
+	VFMADD231PD Y1, Y2, Y12
+	VPADDQ      Y11, Y14, Y11
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y7, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y7, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y11, Y14
+	VMOVDQA     Y9, Y11
+	VFMADD213PD Y3, Y2, Y11
+	VSUBPD      Y11, Y4, Y13
+	VFMADD231PD Y9, Y2, Y13
+	VPADDQ      wordsAVX2<>+608(SB), Y11, Y11
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y0, Y8
+	VMOVDQU     8128(CX), Y2
+	VFMADD213PD Y3, Y2, Y8
+	VMOVDQU     Y15, 9856(CX)
+	VSUBPD      Y8, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y8, Y12, Y8
+	VPADDQ      Y15, Y10, Y15
+	VMOVDQA     Y6, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y12
+	VFMADD231PD Y6, Y2, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y12, Y8, Y12
+	VMOVDQA     Y1, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y14
+	VFMADD231PD Y1, Y2, Y14
+	VPADDQ      Y8, Y13, Y8
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y7, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y7, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y8, Y13
+	VMOVDQA     Y9, Y8
+	VFMADD213PD Y3, Y2, Y8
+	VSUBPD      Y8, Y4, Y11
+	VFMADD231PD Y9, Y2, Y11
+	VPADDQ      wordsAVX2<>+640(SB), Y8, Y8
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y0, Y10
+	VMOVDQU     8192(CX), Y2
+	VFMADD213PD Y3, Y2, Y10
+	VMOVDQU     Y15, 9920(CX)
+	VSUBPD      Y10, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y15, Y12, Y15
+	VMOVDQA     Y6, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y14
+	VFMADD231PD Y6, Y2, Y14
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y14, Y10, Y14
+	VMOVDQA     Y1, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y13
+	VFMADD231PD Y1, Y2, Y13
+	VPADDQ      Y10, Y11, Y10
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y7, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y7, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y10, Y11
+	VMOVDQA     Y9, Y10
+	VFMADD213PD Y3, Y2, Y10
+	VSUBPD      Y10, Y4, Y8
+	VFMADD231PD Y9, Y2, Y8
+	VPADDQ      wordsAVX2<>+672(SB), Y10, Y10
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y0, Y12
+	VMOVDQU     8256(CX), Y2
+	VFMADD213PD Y3, Y2, Y12
+	VMOVDQU     Y15, 9984(CX)
+	VSUBPD      Y12, Y4, Y15
+	VFMADD231PD Y0, Y2, Y15
+	VPADDQ      Y12, Y13, Y12
+	VPADDQ      Y15, Y14, Y15
+	VMOVDQA     Y6, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y13
+	VFMADD231PD Y6, Y2, Y13
+	VPADDQ      Y14, Y11, Y14
+	VPADDQ      Y13, Y12, Y13
+	VMOVDQA     Y1, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y11
+	VFMADD231PD Y1, Y2, Y11
+	VPADDQ      Y12, Y8, Y12
+	VPADDQ      Y11, Y14, Y11
+	VMOVDQA     Y7, Y14
+	VFMADD213PD Y3, Y2, Y14
+	VSUBPD      Y14, Y4, Y8
+	VFMADD231PD Y7, Y2, Y8
+	VPADDQ      Y14, Y10, Y14
+	VPADDQ      Y8, Y12, Y8
+	VMOVDQA     Y9, Y12
+	VFMADD213PD Y3, Y2, Y12
+	VSUBPD      Y12, Y4, Y10
+	VFMADD231PD Y9, Y2, Y10
+	VPADDQ      wordsAVX2<>+704(SB), Y12, Y12
+	VPADDQ      Y10, Y14, Y10
+	VPADDQ      Y13, Y13, Y14
+	VPADDQ      Y13, Y14, Y14
+	VPSLLQ      $0x04, Y13, Y13
+	VPADDQ      Y13, Y14, Y13
+	VPADDQ      Y13, Y5, Y13
+	VPADDQ      Y11, Y11, Y5
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x04, Y11, Y11
+	VPADDQ      Y11, Y5, Y11
+	VPADDQ      9856(CX), Y11, Y11
+	VPADDQ      Y8, Y8, Y5
+	VPADDQ      Y8, Y5, Y5
+	VPSLLQ      $0x04, Y8, Y8
+	VPADDQ      Y8, Y5, Y8
+	VPADDQ      9920(CX), Y8, Y8
+	VPADDQ      Y10, Y10, Y5
+	VPADDQ      Y10, Y5, Y5
+	VPSLLQ      $0x04, Y10, Y10
+	VPADDQ      Y10, Y5, Y10
+	VPADDQ      9984(CX), Y10, Y10
+	VPADDQ      Y12, Y12, Y5
+	VPADDQ      Y12, Y5, Y5
+	VPSLLQ      $0x04, Y12, Y12
+	VPADDQ      Y12, Y5, Y12
+	VPADDQ      Y12, Y15, Y12
+	VMOVDQU     Y13, 5440(CX)
+	VMOVDQU     Y11, 5504(CX)
+	VMOVDQU     Y8, 5568(CX)
+	VMOVDQU     Y10, 5632(CX)
+	VMOVDQU     Y12, 5696(CX)
+	VMOVDQU     8640(CX), Y12
+	VMOVDQA     Y12, Y10
+	VMOVDQU     7680(CX), Y8
+	VFMADD213PD Y3, Y8, Y10
+	VSUBPD      Y10, Y4, Y11
+	VFMADD231PD Y12, Y8, Y11
+	VPADDQ      wordsAVX2<>+448(SB), Y10, Y10
+	VPADDQ      wordsAVX2<>+416(SB), Y11, Y11
+	VMOVDQU     8704(CX), Y13
+	VMOVDQA     Y13, Y15
+	VFMADD213PD Y3, Y8, Y15
+	VSUBPD      Y15, Y4, Y5
+	VFMADD231PD Y13, Y8, Y5
+	VPADDQ      wordsAVX2<>+480(SB), Y15, Y15
+	VPADDQ      Y5, Y10, Y5
+	VMOVDQU     8768(CX), Y10
+	VMOVDQA     Y10, Y14
+	VFMADD213PD Y3, Y8, Y14
+	VSUBPD      Y14, Y4, Y9
+	VFMADD231PD Y10, Y8, Y9
+	VPADDQ      wordsAVX2<>+512(SB), Y14, Y14
+	VPADDQ      Y9, Y15, Y9
+	VMOVDQU     8832(CX), Y15
+	VMOVDQA     Y15, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y15, Y8, Y7
+	VPADDQ      wordsAVX2<>+544(SB), Y2, Y2
+	VPADDQ      Y7, Y14, Y7
+	VMOVDQU     8896(CX), Y14
+	VMOVDQA     Y14, Y1
+	VFMADD213PD Y3, Y8, Y1
+	VSUBPD      Y1, Y4, Y6
+	VFMADD231PD Y14, Y8, Y6
+	VPADDQ      wordsAVX2<>+576(SB), Y1, Y1
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y12, Y2
+	VMOVDQU     7744(CX), Y8
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y2, Y9, Y2
+	VPADDQ      Y0, Y5, Y0
+	VMOVDQA     Y13, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y9
+	VFMADD231PD Y13, Y8, Y9
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y9, Y2, Y9
+	VMOVDQA     Y10, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y7
+	VFMADD231PD Y10, Y8, Y7
+	VPADDQ      Y2, Y6, Y2
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y15, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y15, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y2, Y6
+	VMOVDQA     Y14, Y2
+	VFMADD213PD Y3, Y8, Y2
+	VSUBPD      Y2, Y4, Y1
+	VFMADD231PD Y14, Y8, Y1
+	VPADDQ      wordsAVX2<>+608(SB), Y2, Y2
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y12, Y5
+	VMOVDQU     7808(CX), Y8
+	VFMADD213PD Y3, Y8, Y5
+	VMOVDQU     Y0, 9984(CX)
+	VSUBPD      Y5, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y5, Y7, Y5
+	VPADDQ      Y0, Y9, Y0
+	VMOVDQA     Y13, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y7
+	VFMADD231PD Y13, Y8, Y7
+	VPADDQ      Y9, Y6, Y9
+	VPADDQ      Y7, Y5, Y7
+	VMOVDQA     Y10, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y6
+	VFMADD231PD Y10, Y8, Y6
+	VPADDQ      Y5, Y1, Y5
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y15, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y15, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y5, Y1
+	VMOVDQA     Y14, Y5
+	VFMADD213PD Y3, Y8, Y5
+	VSUBPD      Y5, Y4, Y2
+	VFMADD231PD Y14, Y8, Y2
+	VPADDQ      wordsAVX2<>+640(SB), Y5, Y5
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y12, Y9
+	VMOVDQU     7872(CX), Y8
+	VFMADD213PD Y3, Y8, Y9
+	VMOVDQU     Y0, 9920(CX)
+	VSUBPD      Y9, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y9, Y6, Y9
+	VPADDQ      Y0, Y7, Y0
+	VMOVDQA     Y13, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y6
+	VFMADD231PD Y13, Y8, Y6
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y6, Y9, Y6
+	VMOVDQA     Y10, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y1
+	VFMADD231PD Y10, Y8, Y1
+	VPADDQ      Y9, Y2, Y9
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y15, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y15, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y9, Y2
+	VMOVDQA     Y14, Y9
+	VFMADD213PD Y3, Y8, Y9
+	VSUBPD      Y9, Y4, Y5
+	VFMADD231PD Y14, Y8, Y5
+	VPADDQ      wordsAVX2<>+672(SB), Y9, Y9
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y12, Y7
+	VMOVDQU     7936(CX), Y8
+	VFMADD213PD Y3, Y8, Y7
+	VMOVDQU     Y0, 9856(CX)
+	VSUBPD      Y7, Y4, Y0
+	VFMADD231PD Y12, Y8, Y0
+	VPADDQ      Y7, Y1, Y7
+	VPADDQ      Y0, Y6, Y0
+	VMOVDQA     Y13, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y1
+	VFMADD231PD Y13, Y8, Y1
+	VPADDQ      Y6, Y2, Y6
+	VPADDQ      Y1, Y7, Y1
+	VMOVDQA     Y10, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y2
+	VFMADD231PD Y10, Y8, Y2
+	VPADDQ      Y7, Y5, Y7
+	VPADDQ      Y2, Y6, Y2
+	VMOVDQA     Y15, Y6
+	VFMADD213PD Y3, Y8, Y6
+	VSUBPD      Y6, Y4, Y5
+	VFMADD231PD Y15, Y8, Y5
+	VPADDQ      Y6, Y9, Y6
+	VPADDQ      Y5, Y7, Y5
+	VMOVDQA     Y14, Y7
+	VFMADD213PD Y3, Y8, Y7
+	VSUBPD      Y7, Y4, Y4
+	VFMADD231PD Y14, Y8, Y4
+	VPADDQ      wordsAVX2<>+704(SB), Y7, Y7
+	VPADDQ      Y4, Y6, Y4
+	VPADDQ      Y1, Y1, Y6
+	VPADDQ      Y1, Y6, Y6
+	VPSLLQ      $0x04, Y1, Y1
+	VPADDQ      Y1, Y6, Y1
+	VPADDQ      Y1, Y11, Y1
+	VPADDQ      Y2, Y2, Y11
+	VPADDQ      Y2, Y11, Y11
+	VPSLLQ      $0x04, Y2, Y2
+	VPADDQ      Y2, Y11, Y2
+	VPADDQ      9984(CX), Y2, Y2
+	VPADDQ      Y5, Y5, Y11
+	VPADDQ      Y5, Y11, Y11
+	VPSLLQ      $0x04, Y5, Y5
+	VPADDQ      Y5, Y11, Y5
+	VPADDQ      9920(CX), Y5, Y5
+	VPADDQ      Y4, Y4, Y11
+	VPADDQ      Y4, Y11, Y11
+	VPSLLQ      $0x04, Y4, Y4
+	VPADDQ      Y4, Y11, Y4
+	VPADDQ      9856(CX), Y4, Y4
+	VPADDQ      Y7, Y7, Y11
+	VPADDQ      Y7, Y11, Y11
+	VPSLLQ      $0x04, Y7, Y7
+	VPADDQ      Y7, Y11, Y7
+	VPADDQ      Y7, Y0, Y7
+	VPSRLQ      $0x33, Y1, Y0
+	VMOVDQU     wordsAVX2<>+288(SB), Y11
+	VMOVDQU     wordsAVX2<>+320(SB), Y6
+	VPAND       Y11, Y1, Y1
+	VPOR        Y6, Y1, Y1
+	VPSRLQ      $0x33, Y2, Y14
+	VPAND       Y11, Y2, Y2
+	VPOR        Y6, Y2, Y2
+	VPSRLQ      $0x33, Y5, Y8
+	VPAND       Y11, Y5, Y5
+	VPOR        Y6, Y5, Y5
+	VPSRLQ      $0x33, Y4, Y3
+	VPAND       Y11, Y4, Y4
+	VPOR        Y6, Y4, Y4
+	VPSRLQ      $0x33, Y7, Y9
+	VPAND       Y11, Y7, Y7
+	VPOR        Y6, Y7, Y7
+	VPMULUDQ    wordsAVX2<>+192(SB), Y9, Y9
+	VPADDQ      Y9, Y1, Y9
+	VSUBPD      Y6, Y9, Y9
+	VPADDQ      Y0, Y2, Y0
+	VSUBPD      Y6, Y0, Y0
+	VPADDQ      Y14, Y5, Y14
+	VSUBPD      Y6, Y14, Y14
 	VPADDQ      Y8, Y4, Y8
-	VSUBPD      Y1, Y8, Y8
-	VPADDQ      Y6, Y0, Y6
-	VSUBPD      Y1, Y6, Y1
-	VMOVDQU     Y3, 5760(CX)
-	VMOVDQU     Y7, 5824(CX)
-	VMOVDQU     Y5, 5888(CX)
+	VSUBPD      Y6, Y8, Y8
+	VPADDQ      Y3, Y7, Y3
+	VSUBPD      Y6, Y3, Y6
+	VMOVDQU     Y9, 5760(CX)
+	VMOVDQU     Y0, 5824(CX)
+	VMOVDQU     Y14, 5888(CX)
 	VMOVDQU     Y8, 5952(CX)
-	VMOVDQU     Y1, 6016(CX)
+	VMOVDQU     Y6, 6016(CX)
 	ADDQ        $0x00000780, BX
 	ADDQ        $0x00000780, SI
 	ADDQ        $0x08, DI
