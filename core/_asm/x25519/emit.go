@@ -168,7 +168,11 @@ func (w *writer) writeOp(o *op, src []Op, dst Op) {
 	case opFloatAdd:
 		VADDPD(src[1], src[0], dst)
 	case opFloatSub:
-		VSUBPD(src[1], src[0], dst)
+		if broadcast {
+			VSUBPD_BCST(src[1], src[0], dst)
+		} else {
+			VSUBPD(src[1], src[0], dst)
+		}
 	case opFMA:
 		VFMADD231PD(src[2], src[1], dst)
 	case opFMAOver:

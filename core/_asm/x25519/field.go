@@ -85,15 +85,27 @@ func (b *block) storeAll(n *number, e element) {
 	}
 }
 
-// storeWord sets n to a small number, raw.
-func (b *block) storeWord(n *number, f field, word uint64) {
+// storeRaw sets a number that loops keep to e, with the offsets that it has.
+func (b *block) storeRaw(n *number, f field, e element) {
 	for i, s := range n {
-		if i == 0 && word != 0 {
-			b.store(s, b.load(f.constants().word("word", word)))
-		} else {
-			b.store(s, b.zero())
+		if missing := s.offset - e[i].offset; missing != 0 {
+			e[i] = b.addOffset(e[i], f.constants().word("offset", missing))
 		}
 	}
+	b.storeAll(n, e)
+}
+
+// storeWord sets such a number to a small one.
+func (b *block) storeWord(n *number, f field, word uint64) {
+	var e element
+	for i := range e {
+		if i == 0 && word != 0 {
+			e[i] = b.load(f.constants().word("word", word))
+		} else {
+			e[i] = b.zero()
+		}
+	}
+	b.storeRaw(n, f, e)
 }
 
 func (b *block) copyAll(x element) (e element) {

@@ -12,8 +12,10 @@ func (b *block) shl(x *value, n uint) *value {
 	if x.max > 1<<(64-n)-1 {
 		panic("shift loses bits")
 	}
-	x.mustBeWhole("shift")
-	return b.emit(&op{code: opShl, dst: newValue(x.max<<n, false), srcs: []*value{x}, imm: uint64(n)})
+	x.mustBeInteger("shift")
+	v := newValue(x.max<<n, false)
+	v.offset = x.offset << n
+	return b.emit(&op{code: opShl, dst: v, srcs: []*value{x}, imm: uint64(n)})
 }
 
 // join returns lower, which is below 2^at, with the bits of upper from there on, as
@@ -31,20 +33,19 @@ func (b *block) join(lower, upper *value, at uint, mask *slot) *value {
 
 // andMem returns x & mask. The mask may take an offset away with the bits.
 func (b *block) andMem(x *value, mask *slot) *value {
-	x.mustBeInteger("mask")
-	if x.offset&mask.word != 0 {
-		panic("a mask that leaves a part of an offset")
-	}
+	x.mustBeWholeUnder(mask.word)
 	return b.emit(&op{code: opAnd, dst: newValue(min(x.max, mask.word), false), srcs: []*value{x}, mem: mask})
 }
 
 // mul32 returns x*k for an x of at most 32 bits.
 func (b *block) mul32(x *value, k *slot) *value {
-	x.mustBeWhole("product")
-	if x.max >= 1<<32 || k.word >= 1<<32 {
+	x.mustBeInteger("product")
+	if sum(x.max, x.offset) >= 1<<32 || k.word >= 1<<32 {
 		panic("a factor of more than 32 bits")
 	}
-	return b.emit(&op{code: opMul32, dst: newValue(x.max*k.word, false), srcs: []*value{x}, mem: k})
+	v := newValue(x.max*k.word, false)
+	v.offset = x.offset * k.word
+	return b.emit(&op{code: opMul32, dst: v, srcs: []*value{x}, mem: k})
 }
 
 // times19 returns 19*x.
@@ -53,42 +54,48 @@ func (b *block) times19(x *value) *value {
 	return b.add(b.add(two, x), b.shl(x, 4))
 }
 
-// loadOffset returns zero with the offset s.
-func (b *block) loadOffset(s *slot) *value {
-	v := newValue(0, false)
-	v.offset = s.word
-	return b.emit(&op{code: opLoad, dst: v, mem: s})
-}
-
-// addOffset returns x with the offset s.
+// addOffset returns x with an offset that is larger by s.
 func (b *block) addOffset(x *value, s *slot) *value {
-	x.mustBeWhole("sum")
+	x.mustBeInteger("sum")
 	v := newValue(x.max, false)
-	v.offset = s.word
+	v.offset = x.offset + s.word
 	return b.emit(&op{code: opAdd, dst: v, srcs: []*value{x}, mem: s})
 }
 
 // withExponent returns x & mask, or x where mask is nil, below the exponent of 2^52. x
-// is used up.
+// is used up. The mask takes its offset away.
 func (b *block) withExponent(x *value, mask, exponent *constReg) *value {
-	x.mustBeWhole("mantissa")
-	v := newValue(x.max, false)
-	v.offset = exponent.word
 	if mask == nil {
+		x.mustBeWhole("mantissa")
+		v := newValue(x.max, false)
+		v.offset = exponent.word
 		return b.emit(&op{code: opAdd, dst: v, srcs: []*value{x, &exponent.value}})
 	}
-	v.max = min(x.max, mask.word)
+	x.mustBeWholeUnder(mask.word)
+	v := newValue(min(x.max, mask.word), false)
+	v.offset = exponent.word
 	return b.emit(&op{code: opWithExponent, dst: v, srcs: []*value{x, &mask.value, &exponent.value}})
 }
 
 // toFloat returns the number below 2^52 that x has under the exponent of 2^52.
 func (b *block) toFloat(x *value, exponent *constReg) *value {
-	if x.offset != exponent.word || x.max > mask52 || x.float || x.carried {
-		panic(fmt.Sprintf("%#x under the exponent %#x is no mantissa", x.max, x.offset))
+	return b.emit(&op{code: opFloatSub, dst: x.mantissa(exponent.word), srcs: []*value{x, &exponent.value}})
+}
+
+// toFloatMem is toFloat for an x with a larger offset, the exponent and an integer below
+// it, which is in memory.
+func (b *block) toFloatMem(x *value, offset *slot) *value {
+	return b.emit(&op{code: opFloatSub, dst: x.mantissa(offset.word), srcs: []*value{x}, mem: offset})
+}
+
+// mantissa returns what is left of x, whose bits are a float from 2^52 on, without offset.
+func (x *value) mantissa(offset uint64) *value {
+	if x.offset != offset || offset&^mask52 != exponentLow || sum(x.max, offset&mask52) > mask52 || x.float || x.carried {
+		panic(fmt.Sprintf("%#x above %#x is no mantissa", x.max, x.offset))
 	}
 	v := newValue(x.max, false)
 	v.float = true
-	return b.emit(&op{code: opFloatSub, dst: v, srcs: []*value{x, &exponent.value}})
+	return v
 }
 
 // fromFloat is the opposite of toFloat.

@@ -16,8 +16,11 @@ import (
 //	l = t + x*y = 2^52 + (xy mod 2^51), exact
 //
 // (Emmart, Zheng, Weems, IEEE ARITH 2018, for other radices). The bit patterns of h and
-// l are their exponents with the integers below: they are added up as integers, and
-// each column starts from minus all the exponents that it will get.
+// l are their exponents with the integers below, and they are added up as integers, with
+// their exponents. So a raw limb is more than what it stands for by an offset that is
+// known when the routine is written, a multiple of 2^51: that leaves the lower 51 bits as
+// they are, adds a constant to the carry, and is taken away with the exponent of 2^52
+// when the limb becomes a factor.
 type fma struct {
 	c                                *constants
 	mask51, exponent52, high, middle *constReg
@@ -61,7 +64,13 @@ func (f *fma) together(blocks ...*block) (ops []*op) {
 // factorLimit bounds the limbs of factors: their product is below 2^103.
 const factorLimit = 1<<51 + 1<<20
 
-func (f *fma) declareRaw(n *number) *number { return n.declare(1<<60-1<<52, 1<<60-1<<52, false) }
+func (f *fma) declareRaw(n *number) *number {
+	n.declare(1<<60-1<<52, 1<<60-1<<52, false)
+	for k, s := range n {
+		s.offset = columnOffset(k) + 19*columnOffset(k+limbs)
+	}
+	return n
+}
 
 func (f *fma) declareFactor(n *number) *number {
 	n.declare(factorLimit, factorLimit, false)
@@ -114,27 +123,41 @@ func (f *fma) pack(b *block, x element) (e element) {
 func (f *fma) reduce(b *block, x element) element {
 	var carry element
 	for i := range x {
+		if x[i].passes64() {
+			x[i] = b.addOffset(x[i], f.c.word("offset", -x[i].offset))
+		}
 		carry[i] = b.shr(x[i], 51)
 		x[i] = b.withExponent(x[i], f.mask51, f.exponent52)
 	}
 	carry[4] = b.mul32(carry[4], f.nineteen)
 	for i := range x {
-		x[i] = b.toFloat(b.add(x[i], carry[(i+limbs-1)%limbs]), f.exponent52)
+		x[i] = b.add(x[i], carry[(i+limbs-1)%limbs])
+		if x[i].offset == f.exponent52.word {
+			x[i] = b.toFloat(x[i], f.exponent52)
+		} else {
+			x[i] = b.toFloatMem(x[i], f.c.word("exponent", x[i].offset))
+		}
 	}
 	return x
 }
 
-// A column counts the lower and upper halves of products that are added up in it.
-type column struct{ low, high int }
-
-// start returns what a column starts from, so that the exponents cancel out.
-func (f *fma) start(b *block, n column) *value {
-	return b.loadOffset(f.c.word("start", f.minus(n)))
+// columnOffset is the sum of the exponents in column k of a product.
+func columnOffset(k int) uint64 {
+	// The lower halves of the x[i]*y[j] with i+j = k, and the upper halves of those with
+	// i+j = k-1.
+	return uint64(pairs(k))*exponentLow + uint64(pairs(k-1))*exponentHigh
 }
 
-// minus returns what cancels the exponents of n products.
-func (f *fma) minus(n column) uint64 {
-	return -(uint64(n.low)*exponentLow + uint64(n.high)*exponentHigh)
+// pairs returns how many i, j from 0 to 4 have i + j = k.
+func pairs(k int) int { return max(0, min(k+1, 2*limbs-1-k)) }
+
+// addTo adds x to a column, which it may be the first in.
+func (b *block) addTo(column **value, x *value) {
+	if *column == nil {
+		*column = x
+		return
+	}
+	*column = b.add(*column, x)
 }
 
 // product adds x*y to two columns. The upper half is computed over a copy of y, because
@@ -143,17 +166,12 @@ func (f *fma) product(b *block, low, high **value, x, y *value) {
 	h := b.fmaUpper(&f.high.value, x, b.copy(y))
 	t := b.complement(&f.middle.value, h)
 	l := b.fmaLower(t, x, y)
-	*high = b.add(*high, h)
-	*low = b.add(*low, l)
+	b.addTo(high, h)
+	b.addTo(low, l)
 }
 
 func (f *fma) mul(b *block, x, y *number) element {
 	var col [2 * limbs]*value
-	for k := range col {
-		// Column k has the lower halves of the x[i]*y[j] with i+j = k, and the upper
-		// halves of those with i+j = k-1.
-		col[k] = f.start(b, column{pairs(k), pairs(k - 1)})
-	}
 	ys := b.loadAll(y)
 	for i := range limbs {
 		xi := b.load(x[i])
@@ -164,22 +182,10 @@ func (f *fma) mul(b *block, x, y *number) element {
 	return f.fold(b, col)
 }
 
-// pairs returns how many i, j from 0 to 4 have i + j = k.
-func pairs(k int) int { return max(0, min(k+1, 2*limbs-1-k)) }
-
-// square sums products of different limbs once, then doubles them. The start of a
-// column is doubled too, so it has half of what cancels the exponents of the squares.
+// square sums products of different limbs once, then doubles them, and their exponents
+// with them.
 func (f *fma) square(b *block, x *number) element {
 	var col [2 * limbs]*value
-	for k := range col {
-		squares := column{low: pairs(k) % 2, high: pairs(k-1) % 2}
-		if k == 0 || k == 2*limbs-1 {
-			col[k] = f.start(b, squares)
-			continue
-		}
-		once := f.minus(column{pairs(k) / 2, pairs(k-1) / 2})
-		col[k] = b.loadOffset(f.c.word("start", once+half(f.minus(squares))))
-	}
 	xs := b.loadAll(x)
 	for i, xi := range xs {
 		for j := i + 1; j < limbs; j++ {
@@ -195,13 +201,6 @@ func (f *fma) square(b *block, x *number) element {
 	return f.fold(b, col)
 }
 
-func half(w uint64) uint64 {
-	if w%2 != 0 {
-		panic("an odd constant has no half")
-	}
-	return w / 2
-}
-
 // fold takes the product columns 0 to 9 to a raw number: 2^255 = 19.
 func (f *fma) fold(b *block, col [2 * limbs]*value) (e element) {
 	for k := range e {
@@ -211,14 +210,7 @@ func (f *fma) fold(b *block, col [2 * limbs]*value) (e element) {
 }
 
 func (f *fma) mulA24(b *block, acc, x element) element {
-	top := f.start(b, column{high: 1})
-	for i := range limbs {
-		n := column{low: 1}
-		if i > 0 {
-			n.high = 1
-		}
-		acc[i] = b.addOffset(acc[i], f.c.word("start", f.minus(n)))
-	}
+	var top *value
 	times := b.load(f.a24)
 	for i := range limbs {
 		high := &top

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -48,6 +49,14 @@ func (v *value) mustBeWhole(what string) {
 	}
 }
 
+// mustBeWholeUnder panics unless v is an integer whose offset the mask takes away.
+func (v *value) mustBeWholeUnder(mask uint64) {
+	v.mustBeInteger("mask")
+	if v.offset&mask != 0 {
+		panic("a mask that leaves a part of an offset")
+	}
+}
+
 func (v *value) mustBeInteger(what string) {
 	switch {
 	case v.carried:
@@ -56,6 +65,9 @@ func (v *value) mustBeInteger(what string) {
 		panic(what + " of a floating-point number, as an integer")
 	}
 }
+
+// passes64 says that x with its offset may be 2^64 or more, and its bits another number.
+func (v *value) passes64() bool { return v.max > math.MaxUint64-v.offset }
 
 // A slot is 64 bytes of memory: one limb of a field element, eight lanes, or one
 // constant that is the same in all lanes.
@@ -171,39 +183,46 @@ func (b *block) add(x, y *value) *value {
 
 // addMem returns x + s.
 func (b *block) addMem(x *value, s *slot) *value {
-	x.mustBeWhole("sum")
-	s.content().mustBeWhole("sum")
-	return b.emit(&op{code: opAdd, dst: newValue(sum(x.max, s.max), false), srcs: []*value{x}, mem: s})
+	x.mustBeInteger("sum")
+	s.content().mustBeInteger("sum")
+	v := newValue(sum(x.max, s.max), false)
+	v.offset = x.offset + s.offset
+	return b.emit(&op{code: opAdd, dst: v, srcs: []*value{x}, mem: s})
 }
 
 // subBiased returns x + bias - y. The constant bias is at least as large as y.
 func (b *block) subBiased(x *value, bias *slot, y *value) *value {
-	y.mustBeWhole("difference")
-	t := b.biased(x, bias, y.max)
-	return b.emit(&op{code: opSub, dst: newValue(t.max, false), srcs: []*value{t, y}})
+	t, v := b.biased(x, bias, y)
+	return b.emit(&op{code: opSub, dst: v, srcs: []*value{t, y}})
 }
 
 // subBiasedMem is subBiased with y in memory.
 func (b *block) subBiasedMem(x *value, bias, y *slot) *value {
-	y.content().mustBeWhole("difference")
-	t := b.biased(x, bias, y.max)
-	return b.emit(&op{code: opSub, dst: newValue(t.max, false), srcs: []*value{t}, mem: y})
+	t, v := b.biased(x, bias, y.content())
+	return b.emit(&op{code: opSub, dst: v, srcs: []*value{t}, mem: y})
 }
 
-func (b *block) biased(x *value, bias *slot, limit uint64) *value {
-	if !bias.constant || bias.word < limit {
-		panic(fmt.Sprintf("%s %#x is less than what it protects, %#x", bias.name, bias.word, limit))
+// biased returns x + bias, and what it will be without y.
+func (b *block) biased(x *value, bias *slot, y *value) (t, without *value) {
+	y.mustBeInteger("difference")
+	if !bias.constant || bias.word < y.max {
+		panic(fmt.Sprintf("%s %#x is less than what it protects, %#x", bias.name, bias.word, y.max))
 	}
-	return b.addMem(x, bias)
+	t = b.addMem(x, bias)
+	without = newValue(t.max, false)
+	without.offset = t.offset - y.offset
+	return t, without
 }
 
 // shr returns x >> n. A carried limb still has its upper bits: they are what is
-// carried.
+// carried. The offset, which has no bits below n, is shifted with it.
 func (b *block) shr(x *value, n uint) *value {
-	if x.float || x.offset != 0 {
-		panic("shift of what is no integer")
+	if x.float || x.offset&(1<<n-1) != 0 || x.passes64() {
+		panic("shift of what is no integer, or passes 2^64, or mixes with its offset")
 	}
-	return b.emit(&op{code: opShr, dst: newValue(x.max>>n, false), srcs: []*value{x}, imm: uint64(n)})
+	v := newValue(x.max>>n, false)
+	v.offset = x.offset >> n
+	return b.emit(&op{code: opShr, dst: v, srcs: []*value{x}, imm: uint64(n)})
 }
 
 // and returns x & mask; the mask is a constant in a register.

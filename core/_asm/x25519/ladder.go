@@ -47,7 +47,7 @@ func newLadder(f field) *ladder {
 // begin sets x1 = x3 = u, x2 = z3 = 1, z2 = 0.
 func (l *ladder) begin() []*op {
 	b := new(block)
-	b.storeAll(l.x3, l.f.raw(b, b.loadAll(l.point)))
+	b.storeRaw(l.x3, l.f, l.f.raw(b, b.loadAll(l.point)))
 	b.storeAll(l.x1, l.f.factor(b, b.loadAll(l.point)))
 	b.storeWord(l.x2, l.f, 1)
 	b.storeWord(l.z2, l.f, 0)
