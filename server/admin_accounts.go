@@ -327,7 +327,8 @@ func adminProblem(err error) (p *problem.Problem, expected bool) {
 	}
 	for _, passing := range []error{ledger.ErrClosed, ledger.ErrOverload, ledger.ErrUnavailable} {
 		if errors.Is(err, passing) {
-			return problemOf(err)
+			v := verdictOn(err)
+			return v.Problem, v.expected
 		}
 	}
 	return nil, false

@@ -1,17 +1,10 @@
 package server
 
 import (
-	"errors"
-	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"ecoin/bank"
-	"ecoin/internal/problem"
-	"ecoin/ledger"
 )
 
 // maxRecent is how many refusals are remembered.
@@ -65,25 +58,4 @@ func (r *recentRefusals) newestFirst() []recentRefusal {
 	list := slices.Clone(r.list)
 	slices.Reverse(list)
 	return list
-}
-
-// reasonOf says in this program's own words why a call was refused. The detail of a
-// problem may quote the request and is not used.
-func reasonOf(err error) string {
-	var p *problem.Problem
-	var tooFast *bank.RateError
-	switch {
-	case errors.As(err, &p):
-		return strings.ToLower(http.StatusText(p.Status))
-	case errors.As(err, &tooFast):
-		return "above the account's rate"
-	case errors.Is(err, ledger.ErrNoAccount):
-		return "account removed"
-	}
-	for _, r := range refusals {
-		if errors.Is(err, r.err) {
-			return r.err.Error()
-		}
-	}
-	return "failed, see the log"
 }
