@@ -197,12 +197,29 @@ func (l *commitLog) take() (g *group, stopped bool) {
 	return g, false
 }
 
+// gatherTurns bounds how often a group waits for others that can run.
+const gatherTurns = 8
+
+// gather lets those that can run go first as long as that makes the group larger: on
+// busy processors groups are larger then, and syncs fewer.
+func (l *commitLog) gather() {
+	size := -1
+	for range gatherTurns {
+		runtime.Gosched()
+		l.mu.Lock()
+		n := len(l.filling.buf)
+		l.mu.Unlock()
+		if n == size {
+			return
+		}
+		size = n
+	}
+}
+
 func (l *commitLog) writeLoop() {
 	defer close(l.done)
 	for {
-		// Committers that can run come first: on busy processors groups are larger
-		// then, and syncs fewer.
-		runtime.Gosched()
+		l.gather()
 		g, stopped := l.take()
 		switch {
 		case g != nil:
