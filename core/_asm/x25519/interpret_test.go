@@ -14,22 +14,31 @@ import (
 
 // A machine runs operations on one lane, as the processor would.
 type machine struct {
-	mem  map[*slot]uint64
+	mem  map[place]uint64
 	mask map[*maskReg]bool
 	val  map[int]uint64
 
 	entry func(s *slot) uint64 // what the digit selects of a table
 }
 
+// A place is where a slot is. Values that wait have slots of their own in places that
+// others had before.
+type place struct {
+	base   string
+	offset int
+}
+
+func (s *slot) place() place { return place{s.base, s.offsetBytes} }
+
 func newMachine() *machine {
-	return &machine{mem: map[*slot]uint64{}, mask: map[*maskReg]bool{}, val: map[int]uint64{}}
+	return &machine{mem: map[place]uint64{}, mask: map[*maskReg]bool{}, val: map[int]uint64{}}
 }
 
 func (m *machine) load(s *slot) uint64 {
 	if s.constant {
 		return s.word
 	}
-	x, ok := m.mem[s]
+	x, ok := m.mem[s.place()]
 	if !ok {
 		panic("reads " + s.name + ", which nobody wrote")
 	}
@@ -65,7 +74,7 @@ func (m *machine) step(o *op) {
 	case opCopy, opLoad:
 		x = src[0]
 	case opStore:
-		m.mem[o.mem] = src[0]
+		m.mem[o.mem.place()] = src[0]
 		m.check(o.mem.name, src[0], o.mem.content())
 		return
 	case opAdd:
@@ -145,14 +154,14 @@ func float(x uint64) *big.Float { return big.NewFloat(math.Float64frombits(x)) }
 
 func (m *machine) set(n *number, x *big.Int) {
 	for i, s := range n {
-		m.mem[s] = new(big.Int).And(new(big.Int).Rsh(x, 52*uint(i)), big.NewInt(mask52)).Uint64()
+		m.mem[s.place()] = new(big.Int).And(new(big.Int).Rsh(x, 52*uint(i)), big.NewInt(mask52)).Uint64()
 	}
 }
 
 func (m *machine) get(n *number) *big.Int {
 	x := new(big.Int)
 	for i, s := range n {
-		limb := new(big.Int).SetUint64(m.mem[s])
+		limb := new(big.Int).SetUint64(m.mem[s.place()])
 		if s.carried {
 			limb.And(limb, big.NewInt(mask52))
 		}

@@ -56,7 +56,7 @@ type spilled struct {
 }
 
 func (r *spilled) operation(i int, o *op) {
-	o = r.fold(i, o)
+	o, folded := r.fold(o)
 	keep := map[int]bool{}
 	for _, v := range o.srcs {
 		keep[v.id] = true
@@ -100,13 +100,16 @@ func (r *spilled) operation(i int, o *op) {
 		r.now[o.dst.id] = o.dst
 	}
 	r.out = append(r.out, &written)
+	if folded != nil {
+		r.used(i, folded) // not before: the room made for the result could be its slot
+	}
 }
 
 // fold returns o with a source that is only at home, and that nothing uses after it, taken
-// from there by the instruction itself.
-func (r *spilled) fold(i int, o *op) *op {
+// from there by the instruction itself; and that source, nil if there is none.
+func (r *spilled) fold(o *op) (with *op, source *value) {
 	if o.mem != nil {
-		return o
+		return o, nil
 	}
 	last := len(o.srcs) - 1
 	fits := func(k int) bool {
@@ -122,17 +125,16 @@ func (r *spilled) fold(i int, o *op) *op {
 	case opSub, opAnd, opMul32, opFloatAdd, opFloatSub:
 		at = last
 	default:
-		return o
+		return o, nil
 	}
 	if !fits(at) {
-		return o
+		return o, nil
 	}
-	v := o.srcs[at]
+	source = o.srcs[at]
 	folded := *o
 	folded.srcs = []*value{o.srcs[last-at]}
-	folded.mem = r.home[v.id]
-	r.used(i, v)
-	return &folded
+	folded.mem = r.home[source.id]
+	return &folded, source
 }
 
 func (r *spilled) isPinned(v *value) bool {
