@@ -155,22 +155,10 @@ func (b *Bank) Audit(ctx context.Context) (wire.Audit, error) {
 	}, nil
 }
 
-// roleError is an ErrRole. Its text is made when it is asked for.
-type roleError struct {
-	call      string
-	needs, is ledger.Role
-}
-
-func (e *roleError) Error() string {
-	return fmt.Sprintf("%v: %s is for %ss, this account is of role %s", ErrRole, e.call, e.needs, e.is)
-}
-
-func (e *roleError) Unwrap() error { return ErrRole }
-
-// require returns an error that wraps ErrRole unless acc has the role.
-func require(acc ledger.Client, role ledger.Role, call string) error {
+// require returns ErrRole unless acc has the role.
+func require(acc ledger.Client, role ledger.Role) error {
 	if acc.Role != role {
-		return &roleError{call, role, acc.Role}
+		return ErrRole
 	}
 	return nil
 }

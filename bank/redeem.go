@@ -25,7 +25,7 @@ import (
 // ledger that say otherwise: ErrRole, ErrBusy, *RateError, wire.ErrEmpty, wire.ErrTooMany,
 // core.ErrFormat, and the ledger's, all wrapped.
 func (b *Bank) Redeem(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
-	if err := require(acc, ledger.RoleAnalyst, "redeem"); err != nil {
+	if err := require(acc, ledger.RoleAnalyst); err != nil {
 		return dst, err
 	}
 	w := b.newBatch()
@@ -47,7 +47,7 @@ func (b *Bank) Redeem(ctx context.Context, acc ledger.Client, dst, body []byte) 
 //
 // Arguments and errors are those of Redeem.
 func (b *Bank) Return(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
-	if err := require(acc, ledger.RoleAnalyst, "return"); err != nil {
+	if err := require(acc, ledger.RoleAnalyst); err != nil {
 		return dst, err
 	}
 	w := b.newBatch()

@@ -22,7 +22,7 @@ import (
 // these ledger.ErrInsufficient, and ledger.ErrRequestMismatch for an id that was used
 // with another n.
 func (b *Bank) Withdraw(ctx context.Context, acc ledger.Client, dst []byte, id ledger.RequestID, n int) ([]byte, error) {
-	if err := require(acc, ledger.RoleCollector, "withdraw"); err != nil {
+	if err := require(acc, ledger.RoleCollector); err != nil {
 		return dst, err
 	}
 	if n < 1 || n > wire.MaxWithdraw {
@@ -58,7 +58,7 @@ func (b *Bank) Withdraw(ctx context.Context, acc ledger.Client, dst []byte, id l
 // Errors leave dst unchanged: ErrRole, ErrBusy, *RateError, wire.ErrEmpty, wire.ErrTooMany,
 // wire.ErrLength, and the ledger's, all wrapped.
 func (b *Bank) Refund(ctx context.Context, acc ledger.Client, dst, body []byte) ([]byte, error) {
-	if err := require(acc, ledger.RoleCollector, "refund"); err != nil {
+	if err := require(acc, ledger.RoleCollector); err != nil {
 		return dst, err
 	}
 	w := b.newBatch()
